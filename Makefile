@@ -1,0 +1,39 @@
+# make lab      open the course in JupyterLab
+# make test     everything that must pass
+# make execute  run the notebooks from the top and store their outputs
+# Each builds .venv the first time and again only when the pins change. No make? See "Set-up" in README.md.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+CORPUS := data/data-by-char/meta.json
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# The tools of .venv come first, as in an activated environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: lab test execute clean
+
+lab: $(CORPUS)
+	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
+
+test: $(CORPUS)
+	ruff check .
+	ruff format --check .
+	pytest
+	pytest --nbval notebooks
+
+execute: $(CORPUS)
+	python tests/execute_notebooks.py notebooks/*.ipynb
+
+$(READY): pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(CORPUS): $(READY) data/data-by-char/prepare.py data/data-by-char/plays.py
+	python data/data-by-char/prepare.py
+	touch $@
+
+clean:
+	rm -rf .venv *.egg-info out-*

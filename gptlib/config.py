@@ -1,0 +1,210 @@
+"""The settings of a run: one documented line a field, one place where they are checked."""
+
+import argparse
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from gptlib.errors import UsageError
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that knows its meaning and its range; `check` enforces them."""
+    limits = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    limits = {name: bound for name, bound in limits.items() if bound is not None}
+    return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The shape of the model, without the vocabulary, which comes from the dataset."""
+
+    block_size: int = setting(64, "tokens the model may look back on (context length T)", at_least=1)
+    n_layer: int = setting(4, "transformer blocks", at_least=1)
+    n_head: int = setting(4, "attention heads in each block (H)", at_least=1)
+    n_embd: int = setting(128, "width: numbers that describe one token (C); a multiple of n_head", at_least=1)
+    dropout: float = setting(0.0, "share of activations set to zero while training", at_least=0, below=1)
+    bias: bool = setting(True, "biases in linear layers and layer norms, as GPT-2 has them")
+    attention: str = setting("fused", "attention code", choices=("fused", "naive"))
+
+    def __post_init__(self):
+        check(self)
+        if self.n_embd % self.n_head:
+            raise UsageError(f"n_embd = {self.n_embd}: must be a multiple of n_head = {self.n_head}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig(Architecture):
+    """Everything that fixes a model's parameters."""
+
+    vocab_size: int = setting(65, "different tokens (V)", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Architecture):
+    """Everything that fixes a training run. The defaults suit a laptop's CPU."""
+
+    dataset: str = setting("data-by-char", "folder of the prepared text, or its name in the course's data/")
+    train_share: float = setting(1.0, "share of the training text that is used, from its start", above=0, at_most=1)
+    out_dir: str = setting("", "folder for checkpoints, config and log; empty: nothing is written")
+    init_from: str = setting("scratch", "'scratch', 'resume' (go on from out_dir), or a checkpoint folder: its weights")
+    seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0)
+
+    max_iters: int = setting(2000, "optimiser steps", at_least=0)
+    batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1)
+    gradient_accumulation_steps: int = setting(1, "micro-batches whose gradients make one step", at_least=1)
+
+    learning_rate: float = setting(3e-3, "largest step size", above=0)
+    min_lr: float = setting(0.0, "step size at the end of the schedule", at_least=0)
+    warmup_iters: int = setting(50, "steps in which the rate climbs from 0 to learning_rate", at_least=0)
+    schedule: str = setting("cosine", "how the rate falls after that", choices=("cosine", "linear", "constant"))
+    weight_decay: float = setting(0.1, "pull of the matrices towards zero", at_least=0)
+    beta1: float = setting(0.9, "AdamW: memory of the gradient's mean", at_least=0, below=1)
+    beta2: float = setting(0.99, "AdamW: memory of the gradient's square", at_least=0, below=1)
+    grad_clip: float = setting(1.0, "longest gradient that is used as it is; 0: never shortened", at_least=0)
+
+    eval_interval: int = setting(250, "steps between two evaluations", at_least=1)
+    eval_iters: int = setting(20, "random batches of each split that one evaluation averages", at_least=1)
+    log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
+
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    dtype: str = setting(
+        "auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16")
+    )
+    compile: bool = setting(False, "compile the model by torch.compile (worth it on GPUs)")
+    threads: int = setting(0, "CPU threads; 0: the fastest number, measured at the start", at_least=0)
+
+    wandb_log: bool = setting(False, "send the events to Weights & Biases too (pip install wandb)")
+    wandb_project: str = setting("gptlib", "the project's name there")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.min_lr > self.learning_rate:
+            raise UsageError(f"min_lr = {self.min_lr}: must be at most learning_rate = {self.learning_rate}")
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one optimiser step learns from."""
+        return self.batch_size * self.gradient_accumulation_steps * self.block_size
+
+    def model_config(self, vocab_size: int) -> GPTConfig:
+        """The configuration of the model that this run trains."""
+        shape = {f.name: getattr(self, f.name) for f in fields(Architecture)}
+        return GPTConfig(vocab_size=vocab_size, **shape)
+
+
+# --- checking -------------------------------------------------------------------------------------
+
+_WITHIN = {
+    "at least": lambda value, bound: value >= bound,
+    "above": lambda value, bound: value > bound,
+    "at most": lambda value, bound: value <= bound,
+    "below": lambda value, bound: value < bound,
+}
+
+
+def check(config: Any) -> None:
+    """Raise `UsageError` for the first field of the wrong type or out of its range."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        right_type = isinstance(value, (int, float) if f.type is float else f.type)
+        if not right_type or (isinstance(value, bool) and f.type is not bool):
+            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
+        finite = not isinstance(value, float) or math.isfinite(value)
+        inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
+        if not finite or not inside or (f.metadata["choices"] and value not in f.metadata["choices"]):
+            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
+
+
+def describe(f: Any) -> str:
+    """What a field accepts, in words: 'an int, at least 1'."""
+    if f.metadata["choices"]:
+        return "one of " + ", ".join(f.metadata["choices"])
+    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[f.type]
+    return ", ".join([kind, *(f"{name} {bound}" for name, bound in f.metadata["limits"].items())])
+
+
+# --- reading: defaults < TOML file < command line ---------------------------------------------------
+
+Config = TypeVar("Config")
+
+
+def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
+    """Build a config from its defaults, a TOML file and `--name=value` texts; the later wins.
+
+    Raises:
+        UsageError: an unknown name, a value of the wrong type or out of range, an unreadable file.
+    """
+    known = {f.name: f for f in fields(cls)}
+    values = _read_toml(toml) if toml else {}
+    for name in [*values, *(overrides or {})]:
+        if name not in known:
+            raise UsageError(_unknown(name, known) + (f" (in {toml})" if name in values else ""))
+    values |= {name: _from_text(known[name], text) for name, text in (overrides or {}).items()}
+    return cls(**values)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+
+
+def _from_text(f: Any, text: str) -> Any:
+    try:
+        if f.type is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return f.type(text)
+    except (ValueError, KeyError):
+        raise UsageError(f"{f.name} = {text!r}: must be {describe(f)} ({f.metadata['doc']})") from None
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else "--help lists the names"
+    return f"unknown setting {name!r}; {remedy}"
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse that reports in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(f"{message}; --help lists what is allowed")
+
+
+def read_command_line(cls: type[Config], prog: str, doc: str, argv: Sequence[str] | None = None, toml: str = "") -> Any:
+    """The config that a command line asks for, and the TOML path that it names (if `toml` is a metavar).
+
+    argparse reads the words; `read_config` gives them their types, so that a TOML value and a
+    command-line value are refused by the same sentence.
+    """
+    parser = ArgumentParser(prog=prog, description=doc, allow_abbrev=False)
+    if toml:
+        parser.add_argument("toml", metavar=toml, nargs="?", type=Path, help="TOML file of settings")
+    for f in fields(cls):
+        text = f"{f.metadata['doc']} [{describe(f)}; default {f.default!r}]".replace("%", "%%")
+        parser.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="VALUE", help=text)
+    known, unknown = parser.parse_known_args(argv)
+    overrides = vars(known)
+    path = overrides.pop("toml", None)
+    for word in unknown:
+        name = word.removeprefix("--").split("=")[0]
+        raise UsageError(_unknown(name, {f.name: f for f in fields(cls)}) if word[:2] == "--" else f"what is {word!r}?")
+    return read_config(cls, path, overrides), path

@@ -1,0 +1,59 @@
+"""How good is the model? Estimated from random batches, or exactly over a whole text."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptlib.dataset import cut_windows, draw_starts
+from gptlib.events import Estimate
+from gptlib.model import GPT
+
+
+@torch.no_grad()
+def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
+    """The mean loss of each sequence: (B, T) tokens and targets -> (B,) nats a token, without dropout."""
+    was_training = model.training
+    model.eval()
+    logits, _ = model(x.to(model.device), y.to(model.device))
+    model.train(was_training)
+    return F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none").view(y.shape).mean(1)
+
+
+def random_batch_losses(
+    model: GPT, tokens: np.ndarray, batch_size: int, eval_iters: int, key: tuple[int, ...]
+) -> Iterator[Tensor]:
+    """`eval_iters` times the losses (B,) of a random batch; an iterator, so that a long evaluation can be watched."""
+    block_size = model.config.block_size
+    starts = draw_starts(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
+    for batch in starts:
+        yield sequence_losses(model, *cut_windows(tokens, batch, block_size))
+
+
+def summarize(losses: list[Tensor]) -> Estimate:
+    """The mean over all sequences, with its standard error: their spread / sqrt(how many)."""
+    values = torch.cat(losses).double()
+    spread = values.std().item() if len(values) > 1 else math.nan
+    return Estimate(values.mean().item(), spread / math.sqrt(len(values)), len(values))
+
+
+def estimate_loss(
+    model: GPT, tokens: np.ndarray, *, batch_size: int = 12, eval_iters: int = 20, seed: int = 0
+) -> Estimate:
+    """The loss on `tokens`, estimated from `eval_iters` random batches of `batch_size` sequences."""
+    return summarize(list(random_batch_losses(model, tokens, batch_size, eval_iters, (seed,))))
+
+
+def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 64) -> Estimate:
+    """The loss over all of `tokens`, in windows side by side that cover each target once; no chance is left.
+
+    The last window, shorter than block_size, is left out.
+    """
+    block_size = model.config.block_size
+    starts = np.arange(0, len(tokens) - block_size, block_size)
+    batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
+    losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size)) for batch in batches]
+    return Estimate(torch.cat(losses).double().mean().item(), 0.0, len(starts))

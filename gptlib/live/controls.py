@@ -1,0 +1,40 @@
+"""One slider for each setting that a lab may show: its range here, its meaning from TrainConfig."""
+
+from dataclasses import fields
+from typing import Any
+
+import ipywidgets as widgets
+
+from gptlib.config import TrainConfig
+from gptlib.errors import UsageError
+
+_RANGES: dict[str, tuple[type, dict[str, Any]]] = {
+    "eval_interval": (widgets.IntSlider, {"min": 5, "max": 200, "step": 5}),
+    "eval_iters": (widgets.IntSlider, {"min": 1, "max": 50}),
+    "log_interval": (widgets.IntSlider, {"min": 1, "max": 100}),
+    "block_size": (widgets.IntSlider, {"min": 1, "max": 256}),
+    "batch_size": (widgets.IntSlider, {"min": 1, "max": 64}),
+    "gradient_accumulation_steps": (widgets.IntSlider, {"min": 1, "max": 32}),
+    "learning_rate": (widgets.FloatLogSlider, {"min": -5, "max": 0, "step": 0.25, "readout_format": ".1e"}),
+    "dropout": (widgets.FloatSlider, {"min": 0, "max": 0.6, "step": 0.05}),
+    "n_layer": (widgets.IntSlider, {"min": 1, "max": 6}),
+    "n_embd": (widgets.IntSlider, {"min": 16, "max": 256, "step": 16}),
+    "max_iters": (widgets.IntSlider, {"min": 50, "max": 2000, "step": 50}),
+    "train_share": (widgets.FloatLogSlider, {"min": -2.5, "max": 0, "step": 0.25, "readout_format": ".1%"}),
+}
+
+
+def make_slider(name: str, value: float) -> widgets.Widget:
+    """The slider of one setting: moved by mouse or arrow keys, or set by typing into its number.
+
+    Raises:
+        UsageError: there is no slider for it.
+    """
+    if name not in _RANGES:
+        raise UsageError(f"no slider for {name!r}; there are: {', '.join(_RANGES)}")
+    kind, limits = _RANGES[name]
+    doc = next(f.metadata["doc"] for f in fields(TrainConfig) if f.name == name)
+    slider = kind(value=value, description=name, tooltip=f"{name}: {doc}", continuous_update=False, **limits)
+    slider.style.description_width = "14em"
+    slider.layout.width = "min(34em, 100%)"
+    return slider

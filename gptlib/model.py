@@ -1,0 +1,200 @@
+"""GPT-2 in PyTorch: the model that every lesson opens up and every run trains.
+
+Shapes: B batch, T time (tokens, at most block_size), C width (n_embd), H heads, V vocabulary.
+Modules carry GPT-2's published names (wte, wpe, h.0.attn.c_attn, ...), so that its weights load.
+Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptlib.config import GPTConfig
+from gptlib.errors import UserError
+
+
+def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+    """Causal attention as the formula says it, with the whole (T, T) matrix in memory.
+
+    Args:
+        q, k, v: (B, H, T, C / H) each.
+        dropout: share of attention weights set to zero.
+
+    Returns:
+        (B, H, T, C / H): for every position a mean of the values at and before it.
+    """
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+    weights = scores.masked_fill(future, float("-inf")).softmax(dim=-1)
+    return F.dropout(weights, dropout) @ v
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+    """The same result by one kernel that never holds the (T, T) matrix (Dao et al. 2022, FlashAttention)."""
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+
+
+ATTENTION = {"naive": naive_attention, "fused": fused_attention}
+
+
+class KVCache:
+    """Keys and values of the tokens read so far, for generation: each new token then costs one column.
+
+    The memory for `block_size` tokens is taken once. `length` tokens of it are filled.
+    """
+
+    def __init__(self, config: GPTConfig, batch_size: int, device: torch.device | str = "cpu"):
+        shape = (config.n_layer, 2, batch_size, config.n_head, config.block_size, config.n_embd // config.n_head)
+        self.memory = torch.empty(shape, device=device)
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store k and v, (B, H, T, C / H), behind what is there; return all keys and values of the layer."""
+        end = self.length + k.size(2)
+        keys, values = self.memory[layer]
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]
+
+
+class CausalSelfAttention(nn.Module):
+    """Every position looks back at all positions up to itself and gathers what it finds there."""
+
+    def __init__(self, config: GPTConfig):
+        super().__init__()
+        self.n_head, self.dropout = config.n_head, config.dropout
+        self.attend = ATTENTION[config.attention]
+        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)  # queries, keys, values at once
+        self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C); with a cache, x holds only the tokens behind the cached ones."""
+        B, T, C = x.shape
+        q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        if k.size(2) > T:  # one new token behind cached ones: nothing lies in its future
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            y = self.attend(q, k, v, self.dropout if self.training else 0.0)
+        y = y.transpose(1, 2).reshape(B, T, C)
+        return F.dropout(self.c_proj(y), self.dropout, self.training)
+
+
+class MLP(nn.Module):
+    """What each position does with what it has gathered: widen four times, bend, narrow."""
+
+    def __init__(self, config: GPTConfig):
+        super().__init__()
+        self.dropout = config.dropout
+        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
+        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        x = F.gelu(self.c_fc(x), approximate="tanh")  # GPT-2's own approximation, so that its weights fit
+        return F.dropout(self.c_proj(x), self.dropout, self.training)
+
+
+class Block(nn.Module):
+    """Look back, then think; both only add to the stream x (pre-norm residuals)."""
+
+    def __init__(self, config: GPTConfig):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.attn = CausalSelfAttention(config)
+        self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        x = x + self.attn(self.ln_1(x), layer, cache)
+        return x + self.mlp(self.ln_2(x))
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Waves from one a token to one a text: (length, width), values from -1 to 1."""
+    frequencies = length ** -(torch.arange((width + 1) // 2) / ((width + 1) // 2))
+    phases = torch.outer(torch.arange(length).float(), frequencies)
+    return torch.cat([phases.sin(), phases.cos()], dim=1)[:, :width]
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer: tokens in, for every position the logits of the next token out."""
+
+    def __init__(self, config: GPTConfig):
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)  # what a token is; also the output head (tied)
+        self.wpe = nn.Embedding(config.block_size, config.n_embd)  # where it stands
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self._init_weights()
+
+    @torch.no_grad()
+    def _init_weights(self) -> None:
+        """GPT-2's own start (std 0.02 at its width of 768), carried over to other widths, except for positions.
+
+        Positions start as sinusoids (Vaswani et al. 2017) instead of noise: neighbours are alike from the
+        beginning. At 128 wide both together save about half of the first 500 steps; see EXPERIMENTS.md.
+        """
+        std = 0.02 * math.sqrt(768 / self.config.n_embd)
+        for name, parameter in self.named_parameters():
+            if name.endswith("c_proj.weight"):  # 2 n_layer of them add to the stream: keep its size at the start
+                nn.init.normal_(parameter, std=std / math.sqrt(2 * self.config.n_layer))
+            elif parameter.dim() == 2:
+                nn.init.normal_(parameter, std=std)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        self.wpe.weight.copy_(std * sinusoids(*self.wpe.weight.shape))
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Logits of the next token at every position, and the mean loss against `targets`.
+
+        Args:
+            idx: tokens, (B, T) int64, T at most block_size.
+            targets: the tokens that follow, (B, T) int64; -1 where a position does not count.
+
+        Returns:
+            logits (B, T, V), and the mean cross-entropy in nats a token (None without targets).
+        """
+        logits = self.head(self.trunk(idx))
+        if targets is None:
+            return logits, None
+        return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
+
+    def trunk(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Tokens (B, T) -> the stream after the last block, normalised (B, T, C)."""
+        start = cache.length if cache is not None else 0
+        end = start + idx.size(1)
+        if end > self.config.block_size:
+            raise UserError(f"{end} tokens do not fit into block_size = {self.config.block_size}; shorten the input")
+        x = self.wte(idx) + self.wpe.weight[start:end]
+        x = F.dropout(x, self.config.dropout, self.training)
+        for layer, block in enumerate(self.h):
+            x = block(x, layer, cache)
+        if cache is not None:
+            cache.length = end
+        return self.ln_f(x)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Stream (B, T, C) -> logits (B, T, V): how well each token's own vector fits the stream."""
+        return F.linear(x, self.wte.weight)
+
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.wte.weight.device
+
+    @classmethod
+    def from_checkpoint(cls, folder: str) -> "GPT":
+        """The model that a run saved in `folder` (an out_dir, or one checkpoint in it), ready to sample from."""
+        from gptlib.checkpoint import load_model  # checkpoint imports this module
+
+        return load_model(folder)[0]

@@ -1,0 +1,109 @@
+"""What stays of a run besides its checkpoints: the resolved config and a log, one event a line."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gptlib.config import TrainConfig
+from gptlib.errors import UserError
+from gptlib.events import Event, Progress
+from gptlib.files import atomic_write
+
+LOG, CONFIG = "log.jsonl", "config.toml"
+_OF_ONE_RUN = (LOG, CONFIG, "latest", "previous", "best")
+
+
+class RunLog:
+    """Appends every event but `Progress` to `out_dir/log.jsonl`; each line is complete once written.
+
+    A run from scratch first moves what an earlier run left in `out_dir` to `out_dir/earlier/`.
+    """
+
+    def __init__(self, config: TrainConfig, step: int):
+        folder = Path(config.out_dir)
+        try:
+            if config.init_from != "resume":
+                _set_aside(folder)
+            atomic_write(folder / CONFIG, config_as_toml(config))
+            self._file = open(folder / LOG, "a", encoding="utf-8")  # noqa: SIM115  (open as long as the run lasts)
+        except OSError as error:
+            raise UserError(f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another") from error
+        self._write({"event": "Start", "step": step, "init_from": config.init_from})
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._write({"event": type(event).__name__, **asdict(event)})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _set_aside(folder: Path) -> None:
+    left = [folder / name for name in _OF_ONE_RUN if (folder / name).exists()]
+    if left:
+        earlier = folder / "earlier"
+        shutil.rmtree(earlier, ignore_errors=True)
+        earlier.mkdir()
+        for path in left:
+            path.rename(earlier / path.name)
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The events of a run, in order and each once.
+
+    A resumed run does again the steps behind its checkpoint. What the log says of them from the
+    first time is left out, and so is a last line that a kill cut short.
+    """
+    events: list[dict[str, Any]] = []
+    for text in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if line["event"] == "Start":  # at a step: evaluation, checkpoint, then the step itself
+            events = [e for e in events if e["step"] < line["step"] + (e["event"] != "TrainStep")]
+        else:
+            events.append(line)
+    return events
+
+
+def config_as_toml(config: TrainConfig) -> str:
+    """The whole config as a TOML file that repeats the run."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in asdict(config).items())
+
+
+class WandbLog:
+    """Sends the same events to Weights & Biases, an optional extra."""
+
+    def __init__(self, config: TrainConfig):
+        try:
+            import wandb
+        except ImportError:
+            raise UserError("wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)") from None
+        self._run = wandb.init(project=config.wandb_project, config=asdict(config))
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._run.log(_flat(type(event).__name__, asdict(event)))
+
+    def close(self) -> None:
+        """Tell the service that the run is over."""
+        self._run.finish()
+
+
+def _flat(prefix: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Nested records with their names joined by '/', as charts want them; `step` is the common axis."""
+    flat = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(f"{prefix}/{name}", value)
+        else:
+            flat["step" if name == "step" else f"{prefix}/{name}"] = value
+    return flat

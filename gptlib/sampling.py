@@ -1,0 +1,81 @@
+"""Text from a model: predict, choose, append, repeat."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gptlib.model import GPT, KVCache
+from gptlib.tokenizer import CharTokenizer
+
+
+@torch.inference_mode()
+def generate(
+    model: GPT,
+    prompt: Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Tensor]:
+    """Continue `prompt`, one token at a time.
+
+    Keys and values of earlier tokens are kept, so a new token costs one column instead of the whole
+    window. Learned positions void them once the window is full: then its last half is read again
+    from position 0, and the model sees between half a window and a whole one.
+
+    Args:
+        prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
+        temperature: the logits are divided by it; 0 always takes the likeliest token.
+        top_k: choose among the k likeliest tokens only.
+        generator: source of chance; the global one if None.
+
+    Yields:
+        the next token of every stream, (B,).
+    """
+    was_training = model.training
+    model.eval()
+    block_size = model.config.block_size
+    window = prompt[:, -block_size:].to(model.device)  # the tokens that the model sees
+    cache, unread = KVCache(model.config, len(window), model.device), window
+    try:
+        for _ in range(max_new_tokens):
+            logits = model.head(model.trunk(unread, cache)[:, -1])
+            token = choose(logits, temperature, top_k, generator)
+            yield token
+            unread = token[:, None]
+            window = torch.cat([window, unread], dim=1)
+            if cache.length == block_size:
+                unread = window = window[:, -max(1, block_size // 2) :]
+                cache.length = 0
+    finally:
+        model.train(was_training)
+
+
+def choose(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
+    """One token for each row of logits (B, V) -> (B,)."""
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    logits = logits / temperature
+    if top_k is not None and top_k < logits.size(-1):
+        kth_best = logits.topk(top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < kth_best, float("-inf"))
+    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator).squeeze(1)
+
+
+def sample_text(
+    model: GPT,
+    tokenizer: CharTokenizer,
+    start: str = "\n",
+    max_new_tokens: int = 200,
+    *,
+    temperature: float = 0.8,
+    top_k: int | None = None,
+    seed: int | None = None,
+) -> str:
+    """The model's continuation of `start`, without `start`; with a seed the same text every time."""
+    generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
+    prompt = torch.from_numpy(tokenizer.encode(start))[None]
+    options = {"temperature": temperature, "top_k": top_k, "generator": generator}
+    return tokenizer.decode(token.item() for token in generate(model, prompt, max_new_tokens, **options))

@@ -1,0 +1,94 @@
+"""Train a GPT: python -m gptlib.train CONFIG.toml [--name=value ...]; the later setting wins."""
+
+import shlex
+import signal
+import sys
+
+from tqdm import tqdm
+
+from gptlib.config import TrainConfig, read_command_line
+from gptlib.errors import run_cli
+from gptlib.events import Evaluation, Event, Progress, Saved, TrainStep
+from gptlib.runlog import RunLog, WandbLog
+from gptlib.trainer import Trainer
+
+PROG = "python -m gptlib.train"
+
+
+class ProgressBar:
+    """The run in the terminal: a bar with loss, speed and time left, and a line for each event."""
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = trainer
+        self._bar = tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
+
+    def __call__(self, event: Event) -> None:
+        self._bar.update(self._trainer.step - self._bar.n)
+        match event:
+            case Progress():
+                self._bar.set_description("evaluating" if event.doing == "evaluate" else "training")
+            case TrainStep():
+                self._bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
+                self._bar.write(
+                    f"step {event.step}: loss {event.loss:.4f}, learning rate {event.learning_rate:.2e}, "
+                    f"gradient {event.grad_norm:.2f}, {event.tokens_per_second:,.0f} tokens/s",
+                    file=sys.stdout,
+                )
+            case Evaluation():
+                best = "  (best so far)" if event.best else ""
+                self._bar.write(f"step {event.step}: train loss {event.train}, val loss {event.val}{best}", file=sys.stdout)
+            case Saved():
+                self._bar.set_description(f"saved {event.folder}")
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        self._bar.close()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the settings, train, and hand each event to whoever shows or keeps it."""
+    argv = sys.argv[1:] if argv is None else argv
+    config, _ = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
+    trainer = Trainer(config)
+    print(
+        f"{trainer.model.num_parameters():,} parameters on {trainer.device.type}; {config.tokens_per_step:,} tokens per "
+        f"step ({config.batch_size} sequences x {config.gradient_accumulation_steps} x block_size {config.block_size})"
+    )
+    consumers = [WandbLog(config)] if config.wandb_log else []  # first, since it may refuse
+    consumers += [RunLog(config, trainer.step)] if config.out_dir else []
+    consumers.append(ProgressBar(trainer))
+    earlier_handlers = _stop_on_signals(trainer)
+    try:
+        for event in trainer:
+            for consume in consumers:
+                consume(event)
+    finally:
+        for signum, handler in earlier_handlers.items():
+            signal.signal(signum, handler)
+        for consumer in consumers:
+            consumer.close()
+    _say_goodbye(trainer, argv)
+
+
+def _stop_on_signals(trainer: Trainer) -> dict:
+    """Ctrl-C and SIGTERM end the run after the step in hand; a second Ctrl-C ends it at once."""
+
+    def stop(signum: int, frame: object) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _say_goodbye(trainer: Trainer, argv: list[str]) -> None:
+    config = trainer.config
+    if trainer.step < config.max_iters:
+        again = [word for word in argv if not word.startswith("--init_from")] + ["--init_from=resume"]
+        go_on = f"go on with: {PROG} {shlex.join(again)}" if config.out_dir else "nothing was saved: out_dir is empty"
+        print(f"stopped at step {trainer.step} of {config.max_iters}; {go_on}")
+    elif config.out_dir:
+        print(f"done: read what it writes with: python -m gptlib.sample --out_dir={config.out_dir}")
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,219 @@
+"""The one training loop: an iterator of events."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gptlib import checkpoint
+from gptlib.config import TrainConfig
+from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts
+from gptlib.device import autocast, pick_device, pick_dtype
+from gptlib.errors import UsageError, UserError
+from gptlib.evaluation import random_batch_losses, summarize
+from gptlib.events import Costs, Evaluation, Event, Progress, Saved, TrainStep
+from gptlib.model import GPT
+from gptlib.optim import build_optimizer, learning_rate_at
+
+HEARTBEAT = 0.1  # seconds: whoever watches can pause or stop at least this often
+CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
+
+
+class Stopwatch:
+    """Where the time goes: at every moment exactly one activity is on the clock."""
+
+    def __init__(self):
+        self.seconds = dict.fromkeys(Costs.__dataclass_fields__, 0.0)
+        self._doing, self._since = "outside", time.perf_counter()
+
+    def switch(self, activity: str) -> str:
+        """Charge the time since the last switch to what was being done; return what that was."""
+        now = time.perf_counter()
+        self.seconds[self._doing] += now - self._since
+        before, self._doing, self._since = self._doing, activity, now
+        return before
+
+    def costs(self) -> Costs:
+        """The account so far."""
+        self.switch(self._doing)
+        return Costs(**self.seconds)
+
+
+class Trainer:
+    """Trains a GPT: `for event in Trainer(config): ...` is a whole run.
+
+    To pause is to stop pulling events; to stop is to leave the loop, or to call `stop` from anywhere.
+    Iterating again goes on where the run stands.
+
+    Args:
+        config: what to do; `config.out_dir` says where checkpoints go (nowhere if empty).
+        dataset: the text; opened from `config.dataset` if not given.
+
+    Raises:
+        UserError: the settings do not fit the data, the checkpoint or the machine.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Dataset | None = None):
+        self.config = config
+        self.dataset = (dataset or Dataset.open(config.dataset)).share(config.train_share)
+        self.device = pick_device(config.device)
+        self.dtype = pick_dtype(config.dtype, self.device)
+        torch.manual_seed(config.seed)
+        self.model = GPT(config.model_config(self.dataset.vocab_size)).to(self.device)
+        self.optimizer = build_optimizer(self.model, config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.progress = checkpoint.RunProgress()
+        if config.init_from != "scratch":
+            self._start_from_checkpoint()
+        self._forward = torch.compile(self.model) if config.compile else self.model
+        self._clock = Stopwatch()
+        self._stop = False
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done so far."""
+        return self.progress.step
+
+    def stop(self) -> None:
+        """End the run after the step in hand, with a checkpoint; safe from a signal handler or a thread."""
+        self._stop = True
+
+    def change(self, **settings) -> None:
+        """Give a setting of `CHANGEABLE` a new value in the running run.
+
+        Raises:
+            UsageError: another setting, or a value out of range.
+        """
+        for name in settings:
+            if name not in CHANGEABLE:
+                raise UsageError(f"{name} cannot change during a run; these can: {', '.join(CHANGEABLE)}")
+        self.config = replace(self.config, **settings)
+
+    def __iter__(self) -> Iterator[Event]:
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)  # counts for the calling thread, so it is set here
+        self._stop = False
+        self._clock = Stopwatch()
+        for event in self._run():
+            doing = self._clock.switch("outside")
+            yield event
+            self._last_event = time.perf_counter()
+            self._clock.switch(doing)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def _run(self) -> Iterator[Event]:
+        self._last_event = time.perf_counter()
+        while not self._stop:
+            if self._evaluation_is_due():
+                yield from self._evaluate()
+            if self.step >= self.config.max_iters or self._stop:
+                break
+            self._clock.switch("train")
+            logged = self.step % self.config.log_interval == 0
+            event = self._train_step(logged)
+            yield from [event] if logged else self._heartbeat("train")
+        if self._stop:
+            yield from self._save("latest")
+
+    def _evaluation_is_due(self) -> bool:
+        at_the_end = self.step >= self.config.max_iters
+        return (self.step % self.config.eval_interval == 0 or at_the_end) and self.progress.evaluated_at != self.step
+
+    def _heartbeat(self, doing: str) -> Iterator[Progress]:
+        if time.perf_counter() - self._last_event > HEARTBEAT:
+            yield Progress(self.step, doing)
+
+    def _train_step(self, logged: bool) -> TrainStep | None:
+        """One optimiser step: the mean gradient over all micro-batches, clipped, applied."""
+        config, started = self.config, time.perf_counter()
+        learning_rate = learning_rate_at(self.step, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        loss = torch.zeros((), device=self.device)
+        for x, y in self._micro_batches():
+            with autocast(self.device, self.dtype):
+                micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
+            self.scaler.scale(micro_loss).backward()
+            loss += micro_loss.detach()
+        if logged or self.device.type == "cpu":  # reading the loss makes a GPU wait, so there only now and then
+            self._refuse_non_finite(loss)
+        self.scaler.unscale_(self.optimizer)
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip or float("inf"))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        self.progress.tokens += config.tokens_per_step
+        if not logged:
+            return None
+        return TrainStep(
+            step=self.step - 1,
+            loss=loss.item(),
+            learning_rate=learning_rate,
+            grad_norm=grad_norm.item(),
+            tokens=self.progress.tokens,
+            tokens_per_second=config.tokens_per_step / (time.perf_counter() - started),
+            costs=self._clock.costs(),
+        )
+
+    def _micro_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        config = self.config
+        key = (config.seed, TRAIN_STREAM, self.step)
+        count = config.gradient_accumulation_steps * config.batch_size
+        starts = draw_starts(self.dataset.train, config.block_size, count, key)
+        for micro_starts in starts.reshape(config.gradient_accumulation_steps, config.batch_size):
+            x, y = cut_windows(self.dataset.train, micro_starts, config.block_size)
+            if self.device.type == "cuda":  # pinned memory lets the copy run while the GPU computes
+                x, y = x.pin_memory(), y.pin_memory()
+            yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+    def _refuse_non_finite(self, loss: Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss.item()} at step {self.step}; try a smaller learning_rate "
+                f"(now {self.config.learning_rate:g}), a longer warmup_iters or grad_clip = 1"
+            )
+
+    def _evaluate(self) -> Iterator[Event]:
+        self._clock.switch("evaluate")
+        config, estimates = self.config, []
+        for i, split in enumerate(SPLITS):
+            key = (config.seed, EVAL_STREAM, self.step, i)
+            tokens, losses = getattr(self.dataset, split), []
+            for batch_losses in random_batch_losses(self.model, tokens, config.batch_size, config.eval_iters, key):
+                losses.append(batch_losses)
+                yield from self._heartbeat("evaluate")
+                if self._stop:
+                    return
+            estimates.append(summarize(losses))
+        best = estimates[1].mean < self.progress.best_val
+        self.progress.best_val = min(estimates[1].mean, self.progress.best_val)
+        self.progress.evaluated_at = self.step
+        yield Evaluation(self.step, *estimates, best, self.progress.tokens, self._clock.costs())
+        yield from self._save("latest")
+        if best:
+            yield from self._save("best")
+
+    # --- checkpoints --------------------------------------------------------------------------------
+
+    def _save(self, name: str) -> Iterator[Saved]:
+        if not self.config.out_dir:
+            return
+        self._clock.switch("save")
+        folder = checkpoint.save(
+            self.config.out_dir, name, self.model, self.optimizer, self.dataset.tokenizer, self.config, self.progress
+        )
+        yield Saved(self.step, str(folder))
+
+    def _start_from_checkpoint(self) -> None:
+        resume = self.config.init_from == "resume"
+        folder = self.config.out_dir if resume else self.config.init_from
+        saved = checkpoint.load(folder, prefer="latest" if resume else "best")
+        checkpoint.refuse_mismatch(saved, self.model.config, self.dataset.tokenizer)
+        self.model.load_state_dict(saved.weights)
+        if resume:
+            checkpoint.restore(saved, self.optimizer)
+            self.progress = saved.progress
