@@ -7,12 +7,13 @@ from gptlib.evaluation import estimate_loss, exact_loss
 from gptlib.events import Estimate, Evaluation, Progress, Saved, TrainStep
 from gptlib.model import GPT
 from gptlib.sampling import generate, sample_text
-from gptlib.tokenizer import CharTokenizer
+from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
 from gptlib.trainer import Trainer
 from gptlib.version import __version__
 
 __all__ = [
     "GPT",
+    "BPETokenizer",
     "CharTokenizer",
     "Dataset",
     "Estimate",
@@ -20,6 +21,7 @@ __all__ = [
     "GPTConfig",
     "Progress",
     "Saved",
+    "Tokenizer",
     "TrainConfig",
     "TrainStep",
     "Trainer",

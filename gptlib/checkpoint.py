@@ -23,7 +23,7 @@ from gptlib.config import GPTConfig, TrainConfig
 from gptlib.errors import UserError
 from gptlib.files import flush_to_disk
 from gptlib.model import GPT
-from gptlib.tokenizer import CharTokenizer, load_tokenizer
+from gptlib.tokenizer import Tokenizer, load_tokenizer
 
 MODEL, TRAINING, TOKENIZER, STATE = "model.safetensors", "training.safetensors", "tokenizer.json", "state.json"
 
@@ -45,7 +45,7 @@ class Checkpoint:
     folder: Path
     weights: dict[str, Tensor]
     training: dict[str, Tensor]
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     progress: RunProgress
     config: dict
     vocab_size: int
@@ -56,7 +56,7 @@ def save(
     name: str,
     model: GPT,
     optimizer: torch.optim.Optimizer,
-    tokenizer: CharTokenizer,
+    tokenizer: Tokenizer,
     config: TrainConfig,
     progress: RunProgress,
 ) -> Path:
@@ -89,8 +89,9 @@ def save(
         temporary.rename(folder)
         shutil.rmtree(folder.with_name(f".{name}.old"), ignore_errors=True)
     except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot save a checkpoint in {out_dir} ({error}); free space or change out_dir") from error
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise UserError(f"cannot save a checkpoint in {out_dir} ({error}); free some space or change out_dir") from error
     return folder
 
 
@@ -144,11 +145,11 @@ def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
     return model.eval(), saved
 
 
-def refuse_mismatch(saved: Checkpoint, config: GPTConfig, tokenizer: CharTokenizer) -> None:
+def refuse_mismatch(saved: Checkpoint, config: GPTConfig, tokenizer: Tokenizer) -> None:
     """Raise `UserError` if the saved weights belong to another shape of model or another vocabulary."""
-    if saved.tokenizer.chars != tokenizer.chars:
+    if saved.tokenizer.to_json() != tokenizer.to_json():
         raise UserError(
-            f"{saved.folder} was trained on other characters ({saved.vocab_size}) than this dataset has "
+            f"{saved.folder} was trained on other tokens ({saved.vocab_size}) than this dataset has "
             f"({tokenizer.vocab_size}); use the dataset it was trained on, or --init_from=scratch"
         )
     for name in ("block_size", "n_layer", "n_head", "n_embd", "bias"):

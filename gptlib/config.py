@@ -28,6 +28,9 @@ def setting(
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
 
 
+LARGEST_SEED = 2**32 - 1  # torch takes a few bits more
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The shape of the model, without the vocabulary, which comes from the dataset."""
@@ -61,7 +64,7 @@ class TrainConfig(Architecture):
     train_share: float = setting(1.0, "share of the training text that is used, from its start", above=0, at_most=1)
     out_dir: str = setting("", "folder for checkpoints, config and log; empty: nothing is written")
     init_from: str = setting("scratch", "'scratch', 'resume' (go on from out_dir), or a checkpoint folder: its weights")
-    seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0)
+    seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0, at_most=LARGEST_SEED)
 
     max_iters: int = setting(2000, "optimiser steps", at_least=0)
     batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1)
@@ -81,11 +84,9 @@ class TrainConfig(Architecture):
     log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-    dtype: str = setting(
-        "auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16")
-    )
+    dtype: str = setting("auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
     compile: bool = setting(False, "compile the model by torch.compile (worth it on GPUs)")
-    threads: int = setting(0, "CPU threads; 0: the fastest number, measured at the start", at_least=0)
+    threads: int = setting(0, "CPU threads; 0: as many as torch chooses", at_least=0)
 
     wandb_log: bool = setting(False, "send the events to Weights & Biases too (pip install wandb)")
     wandb_project: str = setting("gptlib", "the project's name there")
@@ -94,6 +95,8 @@ class TrainConfig(Architecture):
         super().__post_init__()
         if self.min_lr > self.learning_rate:
             raise UsageError(f"min_lr = {self.min_lr}: must be at most learning_rate = {self.learning_rate}")
+        if self.init_from == "resume" and not self.out_dir:
+            raise UsageError("out_dir is empty: with init_from = 'resume' it must name the folder of the earlier run")
 
     @property
     def tokens_per_step(self) -> int:
@@ -205,6 +208,7 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: Sequence[str
     overrides = vars(known)
     path = overrides.pop("toml", None)
     for word in unknown:
-        name = word.removeprefix("--").split("=")[0]
-        raise UsageError(_unknown(name, {f.name: f for f in fields(cls)}) if word[:2] == "--" else f"what is {word!r}?")
+        if not word.startswith("--"):
+            raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
+        raise UsageError(_unknown(word.removeprefix("--").split("=")[0], {f.name: f for f in fields(cls)}))
     return read_config(cls, path, overrides), path

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gptlib.errors import UserError
-from gptlib.tokenizer import CharTokenizer, load_tokenizer
+from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
 COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
 SPLITS = ("train", "val")
@@ -28,7 +28,7 @@ class Dataset:
 
     train: np.ndarray
     val: np.ndarray
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     meta: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -41,9 +41,13 @@ class Dataset:
         folder = _find(Path(name))
         if not (folder / "meta.json").exists():
             _prepare(folder)
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         tokens = {split: _read_tokens(folder / f"{split}.bin") for split in SPLITS}
-        if any(len(tokens[split]) != meta[f"{split}_tokens"] for split in SPLITS):
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            fits = all(len(tokens[split]) == meta[f"{split}_tokens"] for split in SPLITS)
+        except (ValueError, KeyError, TypeError):
+            fits = False
+        if not fits:
             raise UserError(f"the files in {folder} do not fit together; run: python {folder / 'prepare.py'}")
         return cls(tokens["train"], tokens["val"], load_tokenizer(folder / "tokenizer.json"), meta)
 
@@ -56,6 +60,11 @@ class Dataset:
         tokens = tokenizer.encode(text)
         cut = int(len(tokens) * (1 - val_share))
         return cls(tokens[:cut], tokens[cut:], tokenizer)
+
+    @classmethod
+    def from_texts(cls, train: str, val: str, tokenizer: Tokenizer) -> "Dataset":
+        """A dataset in memory: two texts, in the tokens of any tokenizer."""
+        return cls(tokenizer.encode(train), tokenizer.encode(val), tokenizer)
 
     @property
     def vocab_size(self) -> int:
@@ -78,7 +87,9 @@ def _find(name: Path) -> Path:
 def _prepare(folder: Path) -> None:
     script = folder / "prepare.py"
     if not script.exists():
-        raise UserError(f"{folder} is not prepared: it has no meta.json; run data/data-by-char/prepare.py --out_dir={folder}")
+        raise UserError(
+            f"{folder} has no meta.json; run: python data/data-by-char/prepare.py --input TEXT --out_dir={folder}"
+        )
     # In a terminal the script's progress bar is seen; in a notebook it would become part of the lesson.
     quiet = not sys.stderr.isatty()
     result = subprocess.run([sys.executable, script], capture_output=quiet, text=True)
@@ -99,6 +110,21 @@ def _read_tokens(path: Path) -> np.ndarray:
 TRAIN_STREAM, EVAL_STREAM = 0, 1
 
 
+def last_start(tokens: np.ndarray, block_size: int, name: str = "this one") -> int:
+    """The last position where a window of block_size + 1 tokens begins.
+
+    Raises:
+        UserError: the text is shorter than one window.
+    """
+    last = len(tokens) - block_size - 1
+    if last < 0:
+        raise UserError(
+            f"block_size = {block_size} needs a text of at least {block_size + 1} tokens, and {name} has "
+            f"{len(tokens)}; choose a smaller block_size or more text"
+        )
+    return last
+
+
 def draw_starts(tokens: np.ndarray, block_size: int, count: int, key: tuple[int, ...]) -> np.ndarray:
     """`count` random positions where a window of block_size + 1 tokens begins, all equally likely.
 
@@ -109,13 +135,7 @@ def draw_starts(tokens: np.ndarray, block_size: int, count: int, key: tuple[int,
     Raises:
         UserError: the text is shorter than one window.
     """
-    last = len(tokens) - block_size - 1
-    if last < 0:
-        raise UserError(
-            f"block_size = {block_size} needs a text of at least {block_size + 1} tokens, and this one has "
-            f"{len(tokens)}; choose a smaller block_size or more text"
-        )
-    return np.random.default_rng(key).integers(0, last, size=count, endpoint=True)
+    return np.random.default_rng(key).integers(0, last_start(tokens, block_size), size=count, endpoint=True)
 
 
 def cut_windows(tokens: np.ndarray, starts: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:

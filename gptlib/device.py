@@ -43,7 +43,7 @@ def fastest_threads(repeats: int = 5) -> int:
 
     With a busy browser beside it two threads can be ten times slower than one, because each waits for the other.
     """
-    x, w = torch.randn(768, 128), torch.randn(512, 128)
+    x, w = torch.ones(768, 128), torch.ones(512, 128)  # no random numbers: a run's own come from the same source
     before, best = torch.get_num_threads(), (float("inf"), 1)
     for threads in sorted({1, before}):
         torch.set_num_threads(threads)

@@ -17,9 +17,12 @@ class UsageError(UserError):
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Call `main` as a program: a `UserError` becomes one line on stderr and its exit code."""
+    """Call `main` as a program: a `UserError` or Ctrl-C becomes one line on stderr and an exit code."""
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)  # as shells report a program that Ctrl-C ended

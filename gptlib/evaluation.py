@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptlib.dataset import cut_windows, draw_starts
+from gptlib.dataset import cut_windows, draw_starts, last_start
 from gptlib.events import Estimate
 from gptlib.model import GPT
 
@@ -18,9 +18,13 @@ def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
     """The mean loss of each sequence: (B, T) tokens and targets -> (B,) nats a token, without dropout."""
     was_training = model.training
     model.eval()
-    logits, _ = model(x.to(model.device), y.to(model.device))
+    logits, _ = model(x.to(model.device))
     model.train(was_training)
-    return F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none").view(y.shape).mean(1)
+    return (
+        F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none")
+        .view(y.shape)
+        .mean(1)
+    )
 
 
 def random_batch_losses(
@@ -51,9 +55,12 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 64) -> Estim
     """The loss over all of `tokens`, in windows side by side that cover each target once; no chance is left.
 
     The last window, shorter than block_size, is left out.
+
+    Raises:
+        UserError: the text is shorter than one window.
     """
     block_size = model.config.block_size
-    starts = np.arange(0, len(tokens) - block_size, block_size)
+    starts = np.arange(0, last_start(tokens, block_size) + 1, block_size)
     batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
     losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size)) for batch in batches]
     return Estimate(torch.cat(losses).double().mean().item(), 0.0, len(starts))

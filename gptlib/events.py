@@ -24,7 +24,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a run so far, by what they were spent on; `outside`: in whoever consumes the events."""
+    """Seconds since the run began or went on, by what they were spent on; `outside`: in whoever consumes the events."""
 
     train: float = 0.0
     evaluate: float = 0.0
@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One logged step: the loss over all its micro-batches, measured before its update."""
+    """One logged step: the loss over all its micro-batches, and the tokens learned from, both before its update."""
 
     step: int
     loss: float

@@ -198,3 +198,16 @@ class GPT(nn.Module):
         from gptlib.checkpoint import load_model  # checkpoint imports this module
 
         return load_model(folder)[0]
+
+    @classmethod
+    def from_gpt2(cls, path: str) -> "GPT":
+        """The model in a GPT-2 checkpoint (safetensors), the published ones or any of their form."""
+        from gptlib.gpt2 import load_gpt2
+
+        return load_gpt2(path)
+
+    def to_gpt2(self, folder: str) -> None:
+        """Write `model.safetensors` and `config.json`, as GPT-2's own code reads them."""
+        from gptlib.gpt2 import save_gpt2
+
+        save_gpt2(self, folder)

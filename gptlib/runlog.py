@@ -1,6 +1,7 @@
 """What stays of a run besides its checkpoints: the resolved config and a log, one event a line."""
 
 import json
+import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -27,22 +28,40 @@ class RunLog:
             if config.init_from != "resume":
                 _set_aside(folder)
             atomic_write(folder / CONFIG, config_as_toml(config))
+            _end_last_line(folder / LOG)
             self._file = open(folder / LOG, "a", encoding="utf-8")  # noqa: SIM115  (open as long as the run lasts)
         except OSError as error:
-            raise UserError(f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another") from error
+            raise UserError(
+                f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
+            ) from error
         self._write({"event": "Start", "step": step, "init_from": config.init_from})
 
     def __call__(self, event: Event) -> None:
+        """Take in one event."""
         if not isinstance(event, Progress):
             self._write({"event": type(event).__name__, **asdict(event)})
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(json.dumps(_as_json(line)) + "\n")
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _as_json(value: Any) -> Any:
+    """`value` with null for nan and inf, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _as_json(content) for name, content in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _end_last_line(path: Path) -> None:
+    """A kill may have cut the last line short; what is appended must not continue it."""
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("\n")
 
 
 def _set_aside(folder: Path) -> None:
@@ -76,7 +95,8 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
 
 def config_as_toml(config: TrainConfig) -> str:
     """The whole config as a TOML file that repeats the run."""
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in asdict(config).items())
+    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in asdict(config).items())
+    return "".join(lines).replace("\x7f", "\\u007f")  # the one character that JSON takes as it is and TOML does not
 
 
 class WandbLog:
@@ -86,10 +106,13 @@ class WandbLog:
         try:
             import wandb
         except ImportError:
-            raise UserError("wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)") from None
+            raise UserError(
+                "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
+            ) from None
         self._run = wandb.init(project=config.wandb_project, config=asdict(config))
 
     def __call__(self, event: Event) -> None:
+        """Take in one event."""
         if not isinstance(event, Progress):
             self._run.log(_flat(type(event).__name__, asdict(event)))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from gptlib.checkpoint import load_model
-from gptlib.config import check, read_command_line, setting
+from gptlib.config import LARGEST_SEED, check, read_command_line, setting
 from gptlib.device import pick_device
 from gptlib.errors import UsageError, run_cli
 from gptlib.sampling import generate
@@ -21,13 +21,13 @@ class SampleConfig:
     max_new_tokens: int = setting(500, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "below 1: safer, above 1: wilder, 0: always the likeliest", at_least=0)
     top_k: int = setting(200, "choose among the k likeliest tokens only", at_least=1)
-    seed: int = setting(1337, "the same seed gives the same texts", at_least=0)
+    seed: int = setting(1337, "the same seed gives the same texts", at_least=0, at_most=LARGEST_SEED)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
 
     def __post_init__(self):
         check(self)
         if not self.start:
-            raise UsageError("start is empty; give at least one character, for example --start=HELENA")
+            raise UsageError("start is empty; give at least one character, for example --start=Helena:")
 
 
 def main(argv: list[str] | None = None) -> None:

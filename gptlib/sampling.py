@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from gptlib.errors import UserError
 from gptlib.model import GPT, KVCache
-from gptlib.tokenizer import CharTokenizer
+from gptlib.tokenizer import Tokenizer
 
 
 @torch.inference_mode()
@@ -33,7 +34,12 @@ def generate(
 
     Yields:
         the next token of every stream, (B,).
+
+    Raises:
+        UserError: the prompt is empty.
     """
+    if not prompt.size(1):
+        raise UserError("the text to continue is empty; give at least one character")
     was_training = model.training
     model.eval()
     block_size = model.config.block_size
@@ -66,7 +72,7 @@ def choose(logits: Tensor, temperature: float, top_k: int | None, generator: tor
 
 def sample_text(
     model: GPT,
-    tokenizer: CharTokenizer,
+    tokenizer: Tokenizer,
     start: str = "\n",
     max_new_tokens: int = 200,
     *,

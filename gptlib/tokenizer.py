@@ -1,16 +1,45 @@
 """Text to token numbers and back."""
 
+import base64
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tiktoken
 
 from gptlib.errors import UserError
 from gptlib.files import atomic_write
 
 
-class CharTokenizer:
+class Tokenizer(ABC):
+    """What every tokenizer can do."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """How many different tokens there are (V)."""
+
+    @abstractmethod
+    def encode(self, text: str) -> np.ndarray:
+        """Token numbers of `text`, shape (number of tokens,), int64."""
+
+    @abstractmethod
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text that `tokens` stand for."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """All that makes this tokenizer; two of them are the same if this is equal."""
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, atomically; `load_tokenizer` reads it."""
+        atomic_write(path, json.dumps(self.to_json()) + "\n")
+
+
+class CharTokenizer(Tokenizer):
     """One token a character: token `i` is the `i`-th character of `chars`, sorted by code point.
 
     >>> tokenizer = CharTokenizer.from_text("hello")
@@ -31,7 +60,7 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many different tokens there are."""
+        """How many different characters there are."""
         return len(self.chars)
 
     def encode(self, text: str) -> np.ndarray:
@@ -48,18 +77,140 @@ class CharTokenizer:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for."""
-        return "".join(self.chars[token] for token in tokens)
+        return self._code_points[_as_array(tokens)].tobytes().decode("utf-32-le", "surrogatepass")
 
-    def save(self, path: Path) -> None:
-        """Write the vocabulary as JSON, atomically."""
-        atomic_write(path, json.dumps({"type": "char", "chars": self.chars}) + "\n")
+    def to_json(self) -> dict[str, Any]:
+        """The characters."""
+        return {"type": "char", "chars": self.chars}
+
+
+BYTES = tuple(bytes([i]) for i in range(256))
+# GPT-2's rule, as tiktoken writes it: cut before pairs are merged, so that no token reaches across words. A word takes
+# the space before it along; digits, punctuation and white space stand by themselves.
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+
+
+class BPETokenizer(Tokenizer):
+    """Byte pair encoding: tokens 0 to 255 are the bytes, each later one joins two earlier ones.
+
+    Any text is made of bytes, so there is none that it cannot encode. `tiktoken` does the work.
+
+    Args:
+        learned: the bytes of token 256 and of those after it; the earlier a pair was learned, the earlier it is joined.
+
+    Raises:
+        UserError: the same token twice.
+
+    >>> tokenizer = BPETokenizer.train("low lower lowest " * 9, vocab_size=260)
+    >>> tokenizer.pieces[256:]
+    [b'lo', b'low', b' low', b' lowe']
+    >>> tokenizer.encode("a low").tolist()
+    [97, 258]
+    """
+
+    def __init__(self, learned: Iterable[bytes]):
+        self.pieces = [*BYTES, *learned]
+        ranks = {piece: i for i, piece in enumerate(self.pieces)}
+        if len(ranks) < len(self.pieces):
+            raise UserError("not a byte pair vocabulary: it has the same token twice; learn it again")
+        # tiktoken joins any two tokens that make a third, the lowest number first. That is the same as to join the
+        # learned pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
+        self.encoding = tiktoken.Encoding("learned", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+
+    @classmethod
+    def train(cls, text: str, vocab_size: int) -> "BPETokenizer":
+        """Learn the byte pairs of `text`: join the most frequent pair, count again, until `vocab_size` is reached.
+
+        Pairs that stand only once are not joined, so a short text gives fewer tokens. The same text gives the same
+        tokens every time, and the tokens of a smaller vocabulary are the first ones of a larger.
+
+        Raises:
+            UserError: `vocab_size` is smaller than the number of bytes.
+        """
+        if vocab_size < len(BYTES):
+            raise UserError(f"vocab_size = {vocab_size}: must be at least {len(BYTES)}, one token for each byte")
+        from tokenizers import Regex, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer as Learner
+
+        learner = Learner(models.BPE())
+        learner.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(GPT2_PATTERN), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        learner.train_from_iterator([_without_surrogates(text)], trainer)
+        merges = json.loads(learner.to_str())["model"]["merges"]
+        return cls(map(_joined, merges))
+
+    def first(self, vocab_size: int) -> "BPETokenizer":
+        """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first.
+
+        Raises:
+            UserError: `vocab_size` is smaller than the number of bytes, or larger than this vocabulary.
+        """
+        if not len(BYTES) <= vocab_size <= self.vocab_size:
+            raise UserError(f"vocab_size = {vocab_size}: must be from {len(BYTES)} to {self.vocab_size}")
+        return BPETokenizer(self.pieces[len(BYTES) : vocab_size])
+
+    @property
+    def vocab_size(self) -> int:
+        """The 256 bytes and the pairs."""
+        return len(self.pieces)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Token numbers of `text`, shape (number of tokens,), int64.
+
+        Raises:
+            UserError: `text` holds half of a UTF-16 pair, which is no character.
+        """
+        return self.encoding.encode_to_numpy(_without_surrogates(text), disallowed_special=()).astype(np.int64)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text that `tokens` stand for; what is not UTF-8 becomes U+FFFD, the question mark on a diamond."""
+        return self.decode_bytes(tokens).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, tokens: Iterable[int]) -> bytes:
+        """The bytes that `tokens` stand for."""
+        return b"".join(self.pieces[token] for token in _as_array(tokens).tolist())
+
+    def to_json(self) -> dict[str, Any]:
+        """The pattern, and the bytes of each learned token, in base64."""
+        learned = [base64.b64encode(piece).decode() for piece in self.pieces[len(BYTES) :]]
+        return {"type": "bpe", "pattern": GPT2_PATTERN, "learned": learned}
 
 
 def _code_points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def load_tokenizer(path: Path) -> CharTokenizer:
+def _as_array(tokens: Iterable[int]) -> np.ndarray:
+    return tokens if isinstance(tokens, np.ndarray) else np.fromiter(tokens, dtype=np.int64)
+
+
+def _without_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{text[error.start]!r} is half of a character (a UTF-16 surrogate); leave it out") from None
+    return text
+
+
+def _joined(pair: list[str]) -> bytes:
+    """The bytes of a merge. The package `tokenizers` writes a byte that cannot be seen as a character from 256 on."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    byte_of = {byte: byte for byte in visible} | {256 + i: byte for i, byte in enumerate(hidden)}
+    return bytes(byte_of[ord(c)] for c in "".join(pair))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer that `save` wrote.
 
     Raises:
@@ -67,10 +218,15 @@ def load_tokenizer(path: Path) -> CharTokenizer:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["type"] == "char":
-            return CharTokenizer(content["chars"])
+        match content["type"]:
+            case "char":
+                return CharTokenizer(content["chars"])
+            case "bpe" if content["pattern"] == GPT2_PATTERN:
+                return BPETokenizer(base64.b64decode(piece, validate=True) for piece in content["learned"])
+            case "bpe":
+                raise UserError("its pattern is not GPT-2's")
     except FileNotFoundError:
         raise UserError(f"no tokenizer at {path}; prepare the dataset again") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (UserError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a tokenizer file ({error}); prepare the dataset again") from None
-    raise UserError(f"{path} has an unknown type {content['type']!r}; known: char")
+    raise UserError(f"{path} has an unknown type {content['type']!r}; known: char, bpe")

@@ -23,6 +23,7 @@ class ProgressBar:
         self._bar = tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
 
     def __call__(self, event: Event) -> None:
+        """Take in one event."""
         self._bar.update(self._trainer.step - self._bar.n)
         match event:
             case Progress():
@@ -36,7 +37,9 @@ class ProgressBar:
                 )
             case Evaluation():
                 best = "  (best so far)" if event.best else ""
-                self._bar.write(f"step {event.step}: train loss {event.train}, val loss {event.val}{best}", file=sys.stdout)
+                self._bar.write(
+                    f"step {event.step}: train loss {event.train}, val loss {event.val}{best}", file=sys.stdout
+                )
             case Saved():
                 self._bar.set_description(f"saved {event.folder}")
 
@@ -51,8 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     config, _ = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
     trainer = Trainer(config)
     print(
-        f"{trainer.model.num_parameters():,} parameters on {trainer.device.type}; {config.tokens_per_step:,} tokens per "
-        f"step ({config.batch_size} sequences x {config.gradient_accumulation_steps} x block_size {config.block_size})"
+        f"{trainer.model.num_parameters():,} parameters on {trainer.device.type}; "
+        f"{config.tokens_per_step:,} tokens a step: batch_size {config.batch_size} x gradient_accumulation_steps "
+        f"{config.gradient_accumulation_steps} x block_size {config.block_size}"
     )
     consumers = [WandbLog(config)] if config.wandb_log else []  # first, since it may refuse
     consumers += [RunLog(config, trainer.step)] if config.out_dir else []
@@ -83,11 +87,11 @@ def _stop_on_signals(trainer: Trainer) -> dict:
 def _say_goodbye(trainer: Trainer, argv: list[str]) -> None:
     config = trainer.config
     if trainer.step < config.max_iters:
-        again = [word for word in argv if not word.startswith("--init_from")] + ["--init_from=resume"]
+        again = argv if config.init_from == "resume" else [*argv, "--init_from=resume"]  # the last one counts
         go_on = f"go on with: {PROG} {shlex.join(again)}" if config.out_dir else "nothing was saved: out_dir is empty"
         print(f"stopped at step {trainer.step} of {config.max_iters}; {go_on}")
     elif config.out_dir:
-        print(f"done: read what it writes with: python -m gptlib.sample --out_dir={config.out_dir}")
+        print(f"done: read what it writes with: python -m gptlib.sample --out_dir={shlex.quote(config.out_dir)}")
 
 
 if __name__ == "__main__":

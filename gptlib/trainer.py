@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gptlib import checkpoint
 from gptlib.config import TrainConfig
-from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts
+from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts, last_start
 from gptlib.device import autocast, pick_device, pick_dtype
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
@@ -58,6 +59,8 @@ class Trainer:
     def __init__(self, config: TrainConfig, dataset: Dataset | None = None):
         self.config = config
         self.dataset = (dataset or Dataset.open(config.dataset)).share(config.train_share)
+        for split in SPLITS:
+            last_start(getattr(self.dataset, split), config.block_size, f"the {split} split")
         self.device = pick_device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
         torch.manual_seed(config.seed)
@@ -94,7 +97,6 @@ class Trainer:
     def __iter__(self) -> Iterator[Event]:
         if self.config.threads:
             torch.set_num_threads(self.config.threads)  # counts for the calling thread, so it is set here
-        self._stop = False
         self._clock = Stopwatch()
         for event in self._run():
             doing = self._clock.switch("outside")
@@ -116,6 +118,7 @@ class Trainer:
             event = self._train_step(logged)
             yield from [event] if logged else self._heartbeat("train")
         if self._stop:
+            self._stop = False
             yield from self._save("latest")
 
     def _evaluation_is_due(self) -> bool:
@@ -132,12 +135,12 @@ class Trainer:
         learning_rate = learning_rate_at(self.step, config)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        loss = torch.zeros((), device=self.device)
+        loss = 0.0
         for x, y in self._micro_batches():
             with autocast(self.device, self.dtype):
                 micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
             self.scaler.scale(micro_loss).backward()
-            loss += micro_loss.detach()
+            loss = loss + micro_loss.detach()  # in the model's own precision, which may be float64
         if logged or self.device.type == "cpu":  # reading the loss makes a GPU wait, so there only now and then
             self._refuse_non_finite(loss)
         self.scaler.unscale_(self.optimizer)
@@ -154,7 +157,7 @@ class Trainer:
             loss=loss.item(),
             learning_rate=learning_rate,
             grad_norm=grad_norm.item(),
-            tokens=self.progress.tokens,
+            tokens=self.progress.tokens - config.tokens_per_step,
             tokens_per_second=config.tokens_per_step / (time.perf_counter() - started),
             costs=self._clock.costs(),
         )
@@ -193,9 +196,9 @@ class Trainer:
         self.progress.best_val = min(estimates[1].mean, self.progress.best_val)
         self.progress.evaluated_at = self.step
         yield Evaluation(self.step, *estimates, best, self.progress.tokens, self._clock.costs())
-        yield from self._save("latest")
-        if best:
+        if best:  # before latest: a run killed in between does this evaluation again, and saves both
             yield from self._save("best")
+        yield from self._save("latest")
 
     # --- checkpoints --------------------------------------------------------------------------------
 
@@ -211,6 +214,8 @@ class Trainer:
     def _start_from_checkpoint(self) -> None:
         resume = self.config.init_from == "resume"
         folder = self.config.out_dir if resume else self.config.init_from
+        if not resume and not Path(folder).is_dir():
+            raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
         checkpoint.refuse_mismatch(saved, self.model.config, self.dataset.tokenizer)
         self.model.load_state_dict(saved.weights)

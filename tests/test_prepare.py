@@ -445,7 +445,7 @@ def test_the_program_refuses_in_one_line(tmp_path, out):
 
 @pytest.mark.parametrize("arguments", [["--inptu=a.txt"], ["--input=a.txt", "--tinyshakespeare"], ["--input"]])
 def test_wrong_arguments_are_one_line(prepare, arguments):
-    with pytest.raises(UsageError, match="see --help") as caught:
+    with pytest.raises(UsageError, match="--help lists what is allowed") as caught:
         prepare.main(arguments)
     assert "\n" not in str(caught.value)
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -29,7 +28,8 @@ sys.path.insert(0, str(HERE.parents[1]))  # so that the script also runs where g
 
 from plays import Play, read_play  # noqa: E402
 
-from gptlib.errors import UsageError, UserError, run_cli  # noqa: E402
+from gptlib.config import ArgumentParser  # noqa: E402
+from gptlib.errors import UserError, run_cli  # noqa: E402
 from gptlib.files import atomic_files  # noqa: E402
 from gptlib.tokenizer import CharTokenizer  # noqa: E402
 
@@ -270,17 +270,9 @@ def parts(plays: list[Play]) -> list[dict]:
 # --- the command line -----------------------------------------------------------------------------------------------
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse's errors in the project's own form: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Called by argparse for any wrong argument."""
-        raise UsageError(f"{message}; see --help")
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(description="Prepare the tokens of a text, one a character (default: Shakespeare's plays).")
+    parser = ArgumentParser(description="Prepare the tokens of a text, one a character (default: Shakespeare's plays).")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--input", type=Path, metavar="FILE_OR_FOLDER", help="any UTF-8 text; split 90/10")
     source.add_argument(

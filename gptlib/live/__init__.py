@@ -1,8 +1,9 @@
 """Live experiments for the notebooks: sliders, Run and Stop, and the curves of a real training run."""
 
 from gptlib.live.curves import draw_runs
+from gptlib.live.explorer import Explorer
 from gptlib.live.lab import Lab, Prediction
 from gptlib.live.picture import Picture, new_figure
 from gptlib.live.runs import Run
 
-__all__ = ["Lab", "Picture", "Prediction", "Run", "draw_runs", "new_figure"]
+__all__ = ["Explorer", "Lab", "Picture", "Prediction", "Run", "draw_runs", "new_figure"]

@@ -8,6 +8,7 @@ import ipywidgets as widgets
 from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
+_CHOICES = {"attention": ("fused", "naive"), "schedule": ("cosine", "linear", "constant")}
 _RANGES: dict[str, tuple[type, dict[str, Any]]] = {
     "eval_interval": (widgets.IntSlider, {"min": 5, "max": 200, "step": 5}),
     "eval_iters": (widgets.IntSlider, {"min": 1, "max": 50}),
@@ -20,21 +21,30 @@ _RANGES: dict[str, tuple[type, dict[str, Any]]] = {
     "n_layer": (widgets.IntSlider, {"min": 1, "max": 6}),
     "n_embd": (widgets.IntSlider, {"min": 16, "max": 256, "step": 16}),
     "max_iters": (widgets.IntSlider, {"min": 50, "max": 2000, "step": 50}),
-    "train_share": (widgets.FloatLogSlider, {"min": -2.5, "max": 0, "step": 0.25, "readout_format": ".1%"}),
+    "train_share": (widgets.FloatLogSlider, {"min": -3, "max": 0, "step": 0.25, "readout_format": ".1%"}),
 }
 
 
-def make_slider(name: str, value: float) -> widgets.Widget:
-    """The slider of one setting: moved by mouse or arrow keys, or set by typing into its number.
+def make_control(name: str, value: Any) -> widgets.Widget:
+    """The control of one setting: a slider, moved by mouse or arrow keys or set by typing into its number, or a menu.
 
     Raises:
-        UsageError: there is no slider for it.
+        UsageError: there is no control for it.
     """
-    if name not in _RANGES:
-        raise UsageError(f"no slider for {name!r}; there are: {', '.join(_RANGES)}")
-    kind, limits = _RANGES[name]
-    doc = next(f.metadata["doc"] for f in fields(TrainConfig) if f.name == name)
-    slider = kind(value=value, description=name, tooltip=f"{name}: {doc}", continuous_update=False, **limits)
-    slider.style.description_width = "14em"
-    slider.layout.width = "min(34em, 100%)"
-    return slider
+    doc = next((f.metadata["doc"] for f in fields(TrainConfig) if f.name == name), "")
+    common = {"value": value, "description": name, "tooltip": f"{name}: {doc}"}
+    if name in _CHOICES:
+        control = widgets.Dropdown(options=_CHOICES[name], **common)
+    elif name in _RANGES:
+        kind, limits = _RANGES[name]
+        control = kind(continuous_update=False, **common, **limits)
+    else:
+        raise UsageError(f"no control for {name!r}; there are: {', '.join([*_RANGES, *_CHOICES])}")
+    return lay_out(control)
+
+
+def lay_out(control: widgets.Widget) -> widgets.Widget:
+    """Room for the longest name, and no wider than a narrow window."""
+    control.style.description_width = "14em"
+    control.layout.width = "min(34em, 100%)"
+    return control

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gptlib.live.picture import COLORS, GREY, Picture, drawing, encode, new_figure
-from gptlib.live.runs import Run
+from gptlib.live.runs import Run, in_words
 
 MARKERS = "osD^v"  # with the colour and the dash, a second and third way to tell runs apart
 
@@ -25,8 +25,9 @@ def draw_run(ax: Axes, run: Run) -> list[Artist]:
         steps = [e.step for e in run.evaluations]
         means = np.array([e.val.mean for e in run.evaluations])
         errors = np.array([e.val.standard_error for e in run.evaluations])
-        artists += ax.plot(steps, means, color=color, lw=1.6, ls="--", marker=marker, ms=3.5)
-        artists.append(ax.vlines(steps, means - errors, means + errors, color=color, lw=2.5))
+        artists += ax.plot(steps, means, color=color, lw=1.2, ls="--", alpha=0.6)
+        points = ax.errorbar(steps, means, errors, color=color, ls="", marker=marker, ms=3, elinewidth=1.3, capsize=2)
+        artists += [points.lines[0], *points.lines[1], *points.lines[2]]
     for step, text in run.marks:
         artists.append(ax.axvline(step, color=GREY, lw=1, ls=":"))
         artists.append(ax.text(step, ax.get_ylim()[1], f" {text}", va="top", fontsize=8, color=GREY))
@@ -40,13 +41,21 @@ def prepare_axes(ax: Axes, runs: Sequence[Run], loss_range: tuple[float, float])
     ax.set(xlabel="step", ylabel="loss (nats per character)")
     handles = [
         Line2D([], [], color=GREY, lw=1, alpha=0.65, label="training batch"),
-        Line2D([], [], color=GREY, lw=1.6, ls="--", marker="o", ms=3.5, label="validation ± standard error"),
+        Line2D([], [], color=GREY, lw=1.2, ls="--", marker="o", ms=3, label="validation ± standard error"),
     ]
-    for run in runs:
+    for run, words in zip(runs, distinctions(runs), strict=True):
         i = run.number - 1
-        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ms": 5}
-        handles.append(Line2D([], [], lw=3, label=f"run {run.number}: {run.label}", **style))
+        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ms": 4}
+        handles.append(Line2D([], [], lw=2, label=f"run {run.number}: {words}", **style))
     ax.legend(handles=handles, loc="upper right", fontsize=8, handlelength=3.2, framealpha=0.85)
+
+
+def distinctions(runs: Sequence[Run]) -> list[str]:
+    """The settings of each run in words: those in which they differ, or all if there is nothing to tell apart."""
+    names = {
+        name for run in runs for name in run.settings if any(r.settings.get(name) != run.settings[name] for r in runs)
+    }
+    return [in_words({k: v for k, v in run.settings.items() if k in names} or run.settings) for run in runs]
 
 
 def draw_runs(runs: Sequence[Run], title: str = "", loss_range: tuple[float, float] = (1.5, 4.5)) -> Picture:

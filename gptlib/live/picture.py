@@ -1,5 +1,7 @@
 """Static figures for the notebooks: a private matplotlib figure in, a PNG with an alt text out."""
 
+import base64
+import html
 import io
 import threading
 from typing import Any
@@ -68,3 +70,10 @@ class Picture:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         data = {"text/plain": repr(self), "image/png": self.png}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def as_html(png: bytes, alt: str) -> str:
+    """A picture as an <img> that fits into a narrow window."""
+    data, alt = base64.b64encode(png).decode(), html.escape(alt, quote=True)
+    style = "width: 100%; max-width: 760px; box-sizing: border-box; padding: 4px; border-radius: 4px; background: white"
+    return f'<img alt="{alt}" style="{style}" src="data:image/png;base64,{data}">'

@@ -1,4 +1,4 @@
-"""What is known of a live run: plain data, fed by the Trainer's events and read by the plot, the table and the tests."""
+"""What is known of a run: plain data, fed by the Trainer's events and read by the plot, the table and the tests."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +7,13 @@ from gptlib.config import TrainConfig
 from gptlib.events import Costs, Estimate, Evaluation, Event, TrainStep
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+
+
+def in_words(settings: dict[str, Any]) -> str:
+    """Settings as a short text: 'block_size 32, learning_rate 0.004'."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings.items()
+    )
 
 
 @dataclass
@@ -31,7 +38,7 @@ class Run:
     @property
     def label(self) -> str:
         """The settings in words."""
-        return ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
+        return in_words(self.settings)
 
     def consume(self, event: Event) -> None:
         """Take in one event of the Trainer."""
@@ -44,6 +51,8 @@ class Run:
             case Evaluation():
                 self.evaluations.append(event)
                 self.costs = event.costs
+                if event.step >= self.config.max_iters:
+                    self.status = FINISHED
 
     @property
     def train(self) -> Estimate | None:
@@ -73,7 +82,7 @@ class Run:
         """The state of the run in one sentence, for the status line and for the alt text of its plot."""
         text = f"{self.status} at step {self.step:,} of {self.config.max_iters:,}"
         if self.losses:
-            text += f", loss of the last logged batch {self.losses[-1]:.2f}"
+            text += f", last batch {self.losses[-1]:.2f}"
         if self.evaluations:
             text += f", validation loss {self.val.mean:.2f} ± {self.val.standard_error:.2f}"
         return text + (f". {self.message}" if self.message else "")

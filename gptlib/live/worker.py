@@ -3,7 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 
+from gptlib.config import TrainConfig
+from gptlib.dataset import Dataset
 from gptlib.errors import UserError
 from gptlib.events import Event
 from gptlib.trainer import Trainer
@@ -11,12 +14,15 @@ from gptlib.trainer import Trainer
 _turn = threading.Lock()  # two runs at once would fight for the same cores: the second waits for its turn
 
 
-def warm_up(make_trainer: Callable[[], Trainer]) -> threading.Thread:
-    """Run one short Trainer aside, while the learner still reads: the first one loads a second's worth of code."""
+@cache
+def warm_up() -> threading.Thread:
+    """Train a tiny model aside, once, while the learner reads: the first Trainer loads a second's worth of code."""
+    config = TrainConfig(n_layer=1, n_head=1, n_embd=8, block_size=4, batch_size=1, max_iters=1, eval_iters=1)
+    dataset = Dataset.from_text("to be or not to be " * 9)
 
     def work() -> None:
         with _turn:
-            for _ in make_trainer():
+            for _ in Trainer(config, dataset):
                 pass
 
     thread = threading.Thread(target=work, name="gptlib-warm-up", daemon=True)

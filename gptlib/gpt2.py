@@ -1,0 +1,112 @@
+"""GPT-2's published weights in, and ours out in the same form.
+
+The published file (`model.safetensors`, beside a `config.json`) names its tensors as our modules do.
+Three things differ: its linear layers are Conv1D, whose matrices lie transposed; some exports put
+`transformer.` in front of every name; and some store the causal mask and the tied head, which we do not need.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gptlib.config import GPTConfig
+from gptlib.errors import UserError
+from gptlib.files import atomic_files
+from gptlib.model import GPT
+
+TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
+WIDTH_OF_A_HEAD = 64  # in every published GPT-2
+SHOWN_DIFFERENCES = 3
+
+
+def load_gpt2(path: str | Path) -> GPT:
+    """The model in a GPT-2 checkpoint: a folder with `model.safetensors`, or that file.
+
+    The number of heads is not in the weights: it is read from the `config.json` beside them, and is n_embd / 64
+    where there is none.
+
+    Raises:
+        UserError: no such file, or names, shapes or dtypes that are not GPT-2's; the first three are named.
+    """
+    path = Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    try:
+        tensors = load_file(path)
+        config = path.with_name("config.json")
+        settings = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"cannot read GPT-2 weights from {path} ({error}); give a folder with model.safetensors"
+        ) from None
+    weights = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith(NOT_NEEDED)}
+    model = GPT(_config_of(weights, settings, path))
+    weights = {name: t.t() if name.endswith(TRANSPOSED) and t.dim() == 2 else t for name, t in weights.items()}
+    _refuse_differences(weights, model.state_dict(), path)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def save_gpt2(model: GPT, folder: str | Path) -> Path:
+    """Write `model.safetensors` and `config.json` as GPT-2's own code reads them.
+
+    Raises:
+        UserError: a model without biases, which GPT-2 does not know; a folder that cannot be written.
+    """
+    if not model.config.bias:
+        raise UserError("GPT-2 has biases and this model has none; train with --bias=true to export it")
+    config, folder = model.config, Path(folder)
+    tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in model.state_dict().items()}
+    settings = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": config.vocab_size,
+        "n_positions": config.block_size,
+        "n_ctx": config.block_size,
+        "n_embd": config.n_embd,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "activation_function": "gelu_new",
+    }
+    with atomic_files(folder, "model.safetensors", "config.json") as stage:
+        contiguous = {name: t.contiguous().cpu() for name, t in tensors.items()}
+        save_file(contiguous, stage / "model.safetensors", metadata={"format": "pt"})
+        (stage / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _our_name(name: str) -> str:
+    return name.removeprefix("transformer.")
+
+
+def _config_of(weights: dict[str, Tensor], settings: dict, path: Path) -> GPTConfig:
+    """The shape of the model, read off its tensors."""
+    missing = [name for name in ("wte.weight", "wpe.weight") if name not in weights]
+    if missing:
+        raise UserError(f"{path} is not GPT-2: it has no {' and no '.join(missing)}")
+    vocab_size, n_embd = weights["wte.weight"].shape
+    layers = {name.split(".")[1] for name in weights if name.startswith("h.")}
+    return GPTConfig(
+        vocab_size=vocab_size,
+        block_size=weights["wpe.weight"].shape[0],
+        n_layer=max(1, len(layers)),
+        n_head=settings.get("n_head", max(1, n_embd // WIDTH_OF_A_HEAD)),
+        n_embd=n_embd,
+    )
+
+
+def _refuse_differences(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
+    differences = [f"{name} is missing" for name in wanted if name not in found]
+    differences += [f"{name} is not GPT-2's" for name in found if name not in wanted]
+    for name in found.keys() & wanted.keys():
+        if found[name].shape != wanted[name].shape:
+            differences.append(f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
+        elif found[name].dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            differences.append(f"{name} is {found[name].dtype}, not a float")
+    if differences:
+        shown = "; ".join(sorted(differences)[:SHOWN_DIFFERENCES])
+        raise UserError(f"{path} does not fit GPT-2 in {len(differences)} places: {shown}")

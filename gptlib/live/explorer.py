@@ -1,0 +1,59 @@
+"""Controls and a picture that follows them, for what is computed at once rather than trained."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from gptlib.errors import UserError
+from gptlib.live.controls import lay_out
+from gptlib.live.picture import Picture, as_html
+
+
+class Explorer:
+    """Shows `draw(**values)`, drawn anew whenever a control moves.
+
+    Args:
+        draw: takes the values of the controls by name, and returns a `Picture`, or HTML as a text.
+        name: what stands in the place of the widgets where there are none.
+        controls: ipywidgets with a `value`; their keyword is their name, shown as description if they have none.
+
+    Example:
+        Explorer(lambda temperature: plot(temperature), "temperature", temperature=FloatSlider(min=0.1, max=2))
+    """
+
+    def __init__(self, draw: Callable[..., Picture | str], name: str, **controls: widgets.Widget):
+        self.draw, self.name, self.controls = draw, name, controls
+        for key, control in controls.items():
+            control.description = control.description or key
+            if hasattr(control, "continuous_update"):
+                control.continuous_update = False
+            lay_out(control).observe(lambda _: self.update(), names="value")
+        self.output, self.status = widgets.HTML(), widgets.HTML()
+        self.output.add_class("gptlib-picture")
+        self.box = widgets.VBox([*controls.values(), self.status, self.output])
+        self.box.add_class("gptlib-explorer")
+        self.update()
+
+    def values(self) -> dict[str, Any]:
+        """What the controls say now."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def update(self) -> None:
+        """Draw again; an error that the learner can mend stands in the status line."""
+        try:
+            result = self.draw(**self.values())
+        except UserError as error:
+            self._say(str(error))
+            return
+        self.output.value = as_html(result.png, result.alt) if isinstance(result, Picture) else result
+        self._say(result.alt if isinstance(result, Picture) else "")
+
+    def _say(self, text: str) -> None:
+        self.status.value = f'<div role="status" aria-live="polite"><small>{html.escape(text)}</small></div>'
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The widgets where widgets are shown; elsewhere a line that says what would be here."""
+        view = self.box._repr_mimebundle_() or {}
+        return {"text/plain": f"<explorer: {self.name}>"} | {k: v for k, v in view.items() if "widget-view" in k}

@@ -1,0 +1,5 @@
+"""What the notebooks measure on the real model: a module a question."""
+
+from gptlib.probes.claims import claim
+
+__all__ = ["claim"]

@@ -1,0 +1,76 @@
+"""What several test files share: a small text, a small run, and the form of an error message."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from gptlib import Dataset, TrainConfig, UserError
+
+TINY = {
+    "block_size": 8,
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 16,
+    "batch_size": 4,
+    "max_iters": 20,
+    "learning_rate": 1e-2,
+    "warmup_iters": 2,
+    "eval_interval": 10,
+    "eval_iters": 2,
+    "log_interval": 5,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Models this small are slower on two."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """`tiny(max_iters=5)`: the settings of a run of some hundredths of a second."""
+    return lambda **settings: TrainConfig(**TINY | settings)
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    return Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
+
+
+@pytest.fixture
+def prepared(tmp_path, dataset):
+    """The same text as a folder that prepare.py could have written."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    for split in ("train", "val"):
+        getattr(dataset, split).astype("<u2").tofile(folder / f"{split}.bin")
+    dataset.tokenizer.save(folder / "tokenizer.json")
+    sizes = {"train_tokens": len(dataset.train), "val_tokens": len(dataset.val)}
+    (folder / "meta.json").write_text(json.dumps({"source": "a test", **sizes}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """`with refused("n_layer", "at least 1"):` expects a `UserError` of one line that holds these words."""
+
+    @contextmanager
+    def expect(*words, error=UserError):
+        with pytest.raises(error) as caught:
+            yield
+        message = str(caught.value)
+        assert "\n" not in message
+        assert [word for word in words if word not in message] == [], message
+
+    return expect
+
+
+@pytest.fixture(scope="session")
+def bits():
+    """`bits(model)`: all its numbers as bytes, to compare two models bit for bit."""
+    return lambda model: {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}

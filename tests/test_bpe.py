@@ -1,0 +1,205 @@
+"""Byte pairs: learned by `tokenizers`, run by `tiktoken`, and any text comes back."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiktoken_ext import openai_public
+from tokenizers import Regex, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as Learner
+
+from gptlib import BPETokenizer, CharTokenizer, Dataset, Trainer, sample_text
+from gptlib.tokenizer import BYTES, GPT2_PATTERN, load_tokenizer
+
+SONNET = """Shall I compare thee to a summer's day?
+Thou art more lovely and more temperate:
+Rough winds do shake the darling buds of May,
+And summer's lease hath all too short a date;
+
+Sometime too hot the eye of heaven shines,
+And often is his gold complexion dimm'd;
+And every fair from fair sometime declines,
+By chance, or nature's changing course, untrimm'd: aaaa naïve café 123 12 🙂🙂 """
+BPE = BPETokenizer.train(SONNET, 320)
+# Letters that Unicode added lately are letters to one regular-expression engine and not yet to the other.
+LETTERS = st.text(st.characters(max_codepoint=0x2FFF, exclude_categories=["Cs", "Cn"]))
+LIKE_THE_TEXT = st.text(alphabet=[*sorted(set(SONNET)), "\t", "\u00a0", "\u2003"])
+
+
+def reference(text, vocab_size):
+    """`tokenizers` itself, learning and encoding."""
+    learner = Learner(models.BPE())
+    split = pre_tokenizers.Split(Regex(GPT2_PATTERN), "isolated")
+    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    learner.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, min_frequency=2, initial_alphabet=alphabet, show_progress=False
+    )
+    learner.train_from_iterator([text], trainer)
+    return learner
+
+
+def ends(learner, text):
+    """After how many bytes each token of `tokenizers` ends: its tokens are its bytes, one character each."""
+    position, result = 0, []
+    for token in learner.encode(text).tokens:
+        position += len(token)
+        result.append(position)
+    return result
+
+
+def tiktoken_ends(tokenizer, text):
+    position, result = 0, []
+    for token in tokenizer.encode(text):
+        position += len(tokenizer.pieces[token])
+        result.append(position)
+    return result
+
+
+REFERENCE = reference(SONNET, 320)
+
+
+# --- encoding and decoding -------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_comes_back(text):
+    tokens = BPE.encode(text)
+    assert BPE.decode(tokens) == text
+    assert tokens.dtype == "int64" and tokens.ndim == 1
+
+
+@settings(deadline=None, max_examples=500)
+@given(LIKE_THE_TEXT | LETTERS)
+def test_tiktoken_cuts_as_tokenizers_does(text):
+    assert tiktoken_ends(BPE, text) == ends(REFERENCE, text)
+
+
+@settings(deadline=None, max_examples=50)
+@given(LIKE_THE_TEXT | st.text("ab "), LIKE_THE_TEXT | st.text("ab "), st.integers(256, 300))
+def test_so_it_does_whatever_was_learned(learned, text, vocab_size):
+    text = learned + text
+    assert tiktoken_ends(BPETokenizer.train(learned, vocab_size), text) == ends(reference(learned, vocab_size), text)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, BPE.vocab_size - 1)))
+def test_any_tokens_have_a_text(tokens):
+    assert BPE.decode(tokens) == b"".join(BPE.pieces[token] for token in tokens).decode(errors="replace")
+
+
+def test_half_a_letter_is_a_question_mark():
+    assert BPE.decode(BPE.encode("é")[:1]) == "\ufffd"
+
+
+def test_names_of_special_tokens_are_ordinary_text():
+    assert BPE.decode(BPE.encode("<|endoftext|>")) == "<|endoftext|>"
+
+
+def test_half_of_a_surrogate_pair_is_refused(refused):
+    with refused(r"'\ud83d'", "surrogate"):
+        BPE.encode("smile \ud83d")
+    with refused(r"'\ud83d'", "surrogate"):
+        BPETokenizer.train("smile \ud83d", 300)
+
+
+# --- learning --------------------------------------------------------------------------------------------
+
+
+def test_bytes_come_first_then_the_pairs_in_the_order_of_learning():
+    learned = BPETokenizer.train("low lower lowest " * 9, 260)
+    assert learned.pieces == [*BYTES, b"lo", b"low", b" low", b" lowe"]
+
+
+def test_each_learned_token_joins_two_earlier_ones():
+    for i, piece in enumerate(BPE.pieces[256:], 256):
+        earlier = set(BPE.pieces[:i])
+        assert any(piece[:cut] in earlier and piece[cut:] in earlier for cut in range(1, len(piece)))
+
+
+def test_each_token_of_a_word_is_its_own_encoding():
+    assert [BPE.encode(p.decode()).tolist() for p in BPE.pieces[256:] if p.isascii()] == [
+        [i] for i, p in enumerate(BPE.pieces) if i >= 256 and p.isascii()
+    ]
+
+
+@pytest.mark.parametrize("vocab_size", [256, 257, 300])
+def test_a_smaller_vocabulary_is_the_beginning_of_a_larger(vocab_size):
+    assert BPE.first(vocab_size).to_json() == BPETokenizer.train(SONNET, vocab_size).to_json()
+
+
+@pytest.mark.parametrize("vocab_size", [255, 321])
+def test_the_beginning_of_what_is_not_there_is_refused(refused, vocab_size):
+    with refused(f"vocab_size = {vocab_size}", "from 256 to 320"):
+        BPE.first(vocab_size)
+
+
+def test_learning_twice_gives_the_same():
+    assert BPETokenizer.train(SONNET, 320).to_json() == BPE.to_json()
+
+
+def test_what_stands_once_is_not_learned():
+    assert BPETokenizer.train("abcdefg", 300).vocab_size == 256
+    assert BPETokenizer.train("", 300).vocab_size == 256
+
+
+def test_no_token_reaches_across_words():
+    assert not [p for p in BPE.pieces if b" " in p[1:] and p.strip()]
+
+
+def test_fewer_tokens_than_bytes_are_refused(refused):
+    with refused("vocab_size = 255", "at least 256"):
+        BPETokenizer.train(SONNET, 255)
+
+
+def test_the_pattern_is_that_of_gpt2():
+    assert openai_public.r50k_pat_str == GPT2_PATTERN
+
+
+# --- on disk, in a dataset, in a run ---------------------------------------------------------------------
+
+
+def test_a_saved_tokenizer_loads(tmp_path):
+    BPE.save(tmp_path / "tokenizer.json")
+    assert load_tokenizer(tmp_path / "tokenizer.json").to_json() == BPE.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learned": ["YWI=", "YWI="]}, "the same token twice"),
+        ({"learned": ["YQ=="]}, "the same token twice"),
+        ({"learned": ["!"]}, "not a tokenizer file"),
+        ({"learned": 3}, "not a tokenizer file"),
+        ({"pattern": "a|b"}, "pattern is not GPT-2's"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, refused, change, words):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(BPE.to_json() | change))
+    with refused(str(path), "not a tokenizer file", words):
+        load_tokenizer(path)
+
+
+def test_a_gpt_trains_on_byte_pairs_and_writes_text(tiny):
+    data = Dataset.from_texts(SONNET, SONNET[:200], BPE)
+    trainer = Trainer(tiny(max_iters=3), data)
+    losses = [event.loss for event in trainer if hasattr(event, "loss")]
+    assert losses and trainer.model.config.vocab_size == 320
+    assert isinstance(sample_text(trainer.model, BPE, "Shall I", 5, seed=0), str)
+
+
+def test_a_run_on_other_byte_pairs_is_not_resumed(tiny, tmp_path, refused):
+    text = SONNET * 3
+    list(Trainer(tiny(max_iters=1, out_dir=str(tmp_path)), Dataset.from_texts(text, text, BPE)))
+    other = BPETokenizer.train(text[200:], 320)
+    assert other.vocab_size == BPE.vocab_size
+    for tokenizer in (other, CharTokenizer.from_text(text)):
+        with refused("was trained on other tokens (320)", f"({tokenizer.vocab_size})"):
+            Trainer(
+                tiny(max_iters=2, out_dir=str(tmp_path), init_from="resume"),
+                Dataset.from_texts(text, text, tokenizer),
+            )

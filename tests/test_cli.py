@@ -1,0 +1,254 @@
+"""The two programs, `python -m gptlib.train` and `python -m gptlib.sample`, as a user meets them."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptlib import GPT, TrainStep, UserError
+from gptlib import sample as sample_program
+from gptlib import train as train_program
+from gptlib.errors import run_cli
+from gptlib.runlog import read_log
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPE = "block_size = 8\nn_layer = 1\nn_head = 2\nn_embd = 16\nbatch_size = 4\ndevice = 'cpu'\nthreads = 1\n"
+PLAN = "max_iters = 10\nwarmup_iters = 2\neval_interval = 5\neval_iters = 2\nlog_interval = 2\n"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def toml(tmp_path, prepared, out):
+    path = tmp_path / "run.toml"
+    path.write_text(f"dataset = '{prepared}'\nout_dir = '{out}'\n{SHAPE}{PLAN}")
+    return str(path)
+
+
+@pytest.fixture
+def trained(toml, out):
+    train_program.main([toml])
+    return str(out)
+
+
+def program(module, *argv):
+    """The program in a process of its own, running."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", f"gptlib.{module}", *argv]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def leaves(capsys, main, argv):
+    """The exit code and the lines on stderr of `python -m ...`, in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        run_cli(lambda: main(argv))
+    return left.value.code, capsys.readouterr().err.splitlines()
+
+
+# --- in a process of their own --------------------------------------------------------------------------
+
+
+def test_train_as_a_program(toml, out):
+    process = program("train", toml, "--max_iters=6")
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "3,888 parameters on cpu" in stdout and "4 sequences x 1 x block_size 8" in stdout
+    assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
+    assert {path.name for path in out.iterdir()} == {"latest", "previous", "best", "config.toml", "log.jsonl"}
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, capsys):
+    process = program("train", toml, "--init_from", "scratch", "--max_iters=1000000")
+    while not process.stdout.readline().startswith("step 6: loss"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0 and "Traceback" not in stderr
+    step = read_log(out / "log.jsonl")[-1]["step"]
+    said, command = stdout.splitlines()[-1].split("; go on with: python -m gptlib.train ")
+    assert said == f"stopped at step {step} of 1000000" and step >= 7
+    train_program.main([*shlex.split(command), f"--max_iters={step + 3}"])
+    assert "done: read what it writes" in capsys.readouterr().out
+    assert [e["step"] for e in read_log(out / "log.jsonl") if e["event"] == "Evaluation"][-1] == step + 3
+
+
+def test_sample_as_a_program_streams_and_ctrl_c_ends_it_in_one_line(trained):
+    process = program("sample", f"--out_dir={trained}", "--start=the ", "--max_new_tokens=1000000", "--device=cpu")
+    assert process.stdout.read(20).startswith("the ")  # long before the text is complete
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=300)
+    assert (process.returncode, stderr) == (130, "error: interrupted\n")
+
+
+def test_an_error_as_a_program_is_one_line_and_an_exit_code():
+    process = program("train", "--n_layers=2")
+    stdout, stderr = process.communicate(timeout=300)
+    assert (process.returncode, stdout) == (2, "")
+    assert stderr == "error: unknown setting 'n_layers'; did you mean 'n_layer'?\n"
+
+
+# --- train ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_without_out_dir_writes_nothing(toml, out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    train_program.main([toml, "--out_dir="])
+    assert set(tmp_path.iterdir()) == before
+
+
+def stop_at(monkeypatch, step, signum=signal.SIGINT):
+    """Send this process a signal when the run logs `step`."""
+    show = train_program.ProgressBar.__call__
+
+    def consume(self, event):
+        show(self, event)
+        if isinstance(event, TrainStep) and event.step == step:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(train_program.ProgressBar, "__call__", consume)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_and_the_earlier_handlers_return(toml, monkeypatch, capsys, signum):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stop_at(monkeypatch, 4, signum)
+    train_program.main([toml])
+    assert "stopped at step 5 of 10; go on with: python -m gptlib.train" in capsys.readouterr().out
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_the_earlier_handlers_return_after_an_error_too(toml, refused):
+    before = signal.getsignal(signal.SIGINT)
+    with refused("smaller learning_rate"):
+        train_program.main([toml, "--learning_rate=1e30", "--warmup_iters=0", "--grad_clip=0"])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("words", [["--init_from=scratch"], ["--init_from", "scratch"], []])
+def test_the_command_that_goes_on_does(toml, monkeypatch, capsys, words):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        train_program.main([toml, *words])
+    command = capsys.readouterr().out.split("gptlib.train ")[1]
+    train_program.main(shlex.split(command))
+    shown = capsys.readouterr().out
+    assert "step 6: loss" in shown and "step 4: loss" not in shown and "done" in shown
+
+
+def test_a_run_stopped_twice_names_the_same_command_again(toml, monkeypatch, capsys):
+    stop_at(monkeypatch, 2)
+    train_program.main([toml])
+    first = capsys.readouterr().out.split("go on with")[1]
+    stop_at(monkeypatch, 6)
+    train_program.main(shlex.split(first.split("gptlib.train ")[1]))
+    assert capsys.readouterr().out.split("go on with")[1] == first
+
+
+def test_without_out_dir_a_stopped_run_says_that_nothing_was_saved(toml, monkeypatch, capsys):
+    stop_at(monkeypatch, 4)
+    train_program.main([toml, "--out_dir="])
+    assert "nothing was saved: out_dir is empty" in capsys.readouterr().out
+
+
+def test_a_folder_with_a_space_is_quoted(toml, tmp_path, capsys):
+    train_program.main([toml, f"--out_dir={tmp_path}/a b", "--max_iters=1"])
+    command = capsys.readouterr().out.split("with: ")[1]
+    assert shlex.split(command)[-1] == f"--out_dir={tmp_path}/a b"
+
+
+def test_a_missing_wandb_is_refused_before_anything_is_set_aside(toml, out, monkeypatch, refused):
+    train_program.main([toml, "--max_iters=1"])
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with refused("pip install wandb"):
+        train_program.main([toml, "--wandb_log=true"])
+    assert not (out / "earlier").exists() and (out / "best").exists()
+
+
+TRAIN_ERRORS = [
+    (["--n_layer=0"], 2, "n_layer = 0"),
+    (["extra"], 2, "unexpected argument 'extra'"),
+    (["--init_from=reusme"], 2, "init_from = 'reusme'"),
+    (["--out_dir=", "--init_from=resume"], 2, "out_dir is empty"),
+    (["--dataset=nowhere"], 1, "no dataset 'nowhere'"),
+    (["--block_size=5000"], 1, "block_size = 5000"),
+    (["--init_from=resume"], 1, "no checkpoint in"),
+    (["--out_dir=/dev/null/out"], 1, "/dev/null/out"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "shown"), TRAIN_ERRORS, ids=lambda case: str(case))
+def test_train_errors_are_one_line_and_an_exit_code(toml, capsys, words, code, shown):
+    exit_code, lines = leaves(capsys, train_program.main, [toml, *words])
+    assert exit_code == code and len(lines) == 1 and lines[0].startswith("error: ") and shown in lines[0]
+
+
+# --- sample -----------------------------------------------------------------------------------------------
+
+
+def test_sample_prints_every_text_with_its_start(trained, capsys):
+    capsys.readouterr()
+    sample_program.main([f"--out_dir={trained}", "--start=the ", "--num_samples=2", "--max_new_tokens=30"])
+    texts = capsys.readouterr().out.split("\n---------------\n")
+    assert [len(text) for text in texts] == [34, 34, 0] and all(text[:4] == "the " for text in texts[:2])
+    assert texts[0] != texts[1]
+
+
+def test_sample_with_the_same_seed_prints_the_same(trained, capsys):
+    shown = []
+    for seed in (1, 1, 2):
+        capsys.readouterr()
+        sample_program.main([f"--out_dir={trained}", "--start=fox", "--max_new_tokens=30", f"--seed={seed}"])
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != shown[2]
+
+
+def test_sample_reads_the_best_checkpoint(trained, monkeypatch):
+    read = []
+    monkeypatch.setattr(sample_program, "generate", lambda model, *_, **__: read.append(model) or [])
+    sample_program.main([f"--out_dir={trained}", "--start=fox", "--num_samples=1", "--device=cpu"])
+    best = GPT.from_checkpoint(Path(trained) / "best").state_dict()
+    assert all(tensor.equal(best[name]) for name, tensor in read[0].state_dict().items())
+
+
+SAMPLE_ERRORS = [
+    (["--temperature=-1"], 2, "temperature = -1.0"),
+    (["--top_k=0"], 2, "top_k = 0"),
+    (["--start="], 2, "start is empty"),
+    (["out"], 2, "unexpected argument 'out'"),
+    (["--out_dir=nowhere"], 1, "no checkpoint in 'nowhere'"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "shown"), SAMPLE_ERRORS, ids=lambda case: str(case))
+def test_sample_errors_are_one_line_and_an_exit_code(capsys, words, code, shown):
+    exit_code, lines = leaves(capsys, sample_program.main, words)
+    assert exit_code == code and len(lines) == 1 and lines[0].startswith("error: ") and shown in lines[0]
+
+
+def test_a_start_that_the_model_cannot_read_is_refused(trained, capsys):
+    code, lines = leaves(capsys, sample_program.main, [f"--out_dir={trained}", "--start=THE"])
+    assert code == 1 and lines == ["error: not in the vocabulary of 28 characters: 'E', 'H', 'T'; leave them out"]
+
+
+# --- errors -------------------------------------------------------------------------------------------------
+
+
+def test_a_programs_own_mistake_is_not_dressed_up():
+    with pytest.raises(ZeroDivisionError):
+        run_cli(lambda: 1 / 0)
+
+
+def test_a_user_error_is_printed_without_traceback(capsys):
+    def main(argv):
+        raise UserError("no luck; try again")
+
+    assert leaves(capsys, main, []) == (1, ["error: no luck; try again"])

@@ -1,0 +1,87 @@
+"""GPT-2's own code and ours must compute the same from the same file."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gptlib import GPT, GPTConfig
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: no GPT-2 to compare with")
+
+SHAPES = [
+    {"vocab_size": 65, "block_size": 16, "n_layer": 1, "n_head": 2, "n_embd": 16},
+    {"vocab_size": 50, "block_size": 8, "n_layer": 3, "n_head": 4, "n_embd": 32},
+    {"vocab_size": 99, "block_size": 32, "n_layer": 2, "n_head": 1, "n_embd": 24},
+]
+
+
+def theirs(vocab_size, block_size, n_layer, n_head, n_embd):
+    torch.manual_seed(0)
+    shape = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "n_positions": block_size}
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=vocab_size, **shape))
+    for parameter in model.parameters():  # biases start at zero; only random ones show that they arrive
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def some_tokens(shape):
+    return torch.randint(shape["vocab_size"], (2, shape["block_size"]))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@torch.no_grad()
+def test_their_weights_in_our_model(shape, tmp_path):
+    model, idx = theirs(**shape), some_tokens(shape)
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(GPT.from_gpt2(tmp_path)(idx)[0], model(idx).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@torch.no_grad()
+def test_our_weights_in_their_model(shape, tmp_path):
+    model, idx = GPT(GPTConfig(**shape)).eval(), some_tokens(shape)
+    model.to_gpt2(tmp_path)
+    reread = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(model(idx)[0], reread(idx).logits, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_published_file_has_no_prefix_and_stores_its_masks(tmp_path):
+    model = theirs(**SHAPES[0])
+    model.save_pretrained(tmp_path)
+    tensors = {k.removeprefix("transformer."): v for k, v in load_file(tmp_path / "model.safetensors").items()}
+    save_file(tensors | {"h.0.attn.bias": torch.ones(1, 1, 16, 16)}, tmp_path / "model.safetensors")
+    idx = some_tokens(SHAPES[0])
+    torch.testing.assert_close(GPT.from_gpt2(tmp_path)(idx)[0], model(idx).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop("h.0.ln_1.weight"), "h.0.ln_1.weight is missing"),
+        (lambda t: t.update(extra=torch.ones(2)), "extra is not GPT-2's"),
+        (lambda t: t.update({"ln_f.weight": torch.ones(3)}), "ln_f.weight is (3,), not (16,)"),
+        (lambda t: t.update({"ln_f.weight": torch.ones(16, dtype=torch.int32)}), "ln_f.weight is torch.int32"),
+        (lambda t: t.pop("wte.weight"), "no wte.weight"),
+    ],
+)
+def test_a_file_that_is_not_gpt2_is_refused(change, words, tmp_path, refused):
+    theirs(**SHAPES[0]).save_pretrained(tmp_path)
+    tensors = {k.removeprefix("transformer."): v for k, v in load_file(tmp_path / "model.safetensors").items()}
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with refused(words):
+        GPT.from_gpt2(tmp_path)
+
+
+def test_a_missing_or_broken_file_is_refused(tmp_path, refused):
+    with refused("model.safetensors"):
+        GPT.from_gpt2(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    with refused("cannot read GPT-2 weights"):
+        GPT.from_gpt2(tmp_path)
+
+
+def test_a_model_without_biases_cannot_become_a_gpt2(tmp_path, refused):
+    with refused("biases"):
+        GPT(GPTConfig(**SHAPES[0], bias=False)).to_gpt2(tmp_path)

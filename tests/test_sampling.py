@@ -1,0 +1,125 @@
+"""Generation with a cache against generation without one, and the choice of a token."""
+
+import pytest
+import torch
+
+from gptlib import GPT, CharTokenizer, GPTConfig, generate, sample_text
+from gptlib.sampling import choose
+
+TOKENIZER = CharTokenizer("abcdefghijk")
+
+
+@pytest.fixture(params=[8, 7, 2, 1], ids="block_size={}".format)
+def model(request):
+    """Random weights, large enough that the likeliest token depends on all earlier ones."""
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(block_size=request.param, n_layer=2, n_head=2, n_embd=16, vocab_size=11))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+@pytest.fixture
+def prompt():
+    return torch.tensor([[3, 1, 4], [1, 5, 9]])
+
+
+def tokens_of(*arguments, **options):
+    """(B, max_new_tokens)."""
+    return torch.stack(list(generate(*arguments, **options)), dim=1)
+
+
+@torch.no_grad()
+def greedy_without_cache(model, prompt, count):
+    """What `generate` promises: the whole window is read again for every token; a full one keeps its last half."""
+    window, chosen = prompt[:, -model.config.block_size :], []
+    for _ in range(count):
+        chosen.append(model(window)[0][:, -1].argmax(dim=-1))
+        window = torch.cat([window, chosen[-1][:, None]], dim=1)
+        if window.size(1) > model.config.block_size:
+            window = window[:, -max(1, model.config.block_size // 2) :]
+    return torch.stack(chosen, dim=1)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("count", [5, 40], ids=["within the window", "far past it"])
+def test_the_cache_changes_no_token(model, prompt, length, count):
+    greedy = tokens_of(model, prompt[:, :length], count, temperature=0)
+    assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count))
+
+
+def test_a_prompt_longer_than_block_size_counts_by_its_end(model):
+    long = torch.arange(33)[None] % 11
+    greedy = tokens_of(model, long, 20, temperature=0)
+    assert torch.equal(greedy, tokens_of(model, long[:, -model.config.block_size :], 20, temperature=0))
+    assert torch.equal(greedy, greedy_without_cache(model, long, 20))
+
+
+def test_every_stream_of_a_batch_goes_its_own_way(model, prompt):
+    together = tokens_of(model, prompt, 20, temperature=0)
+    assert torch.equal(together, torch.cat([tokens_of(model, row[None], 20, temperature=0) for row in prompt]))
+
+
+def test_top_k_of_one_is_greedy(model, prompt):
+    greedy = tokens_of(model, prompt, 20, temperature=0)
+    assert torch.equal(tokens_of(model, prompt, 20, temperature=5.0, top_k=1), greedy)
+
+
+def test_a_generator_fixes_the_tokens(model, prompt):
+    def draw(seed):
+        return tokens_of(model, prompt, 30, temperature=5, generator=torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw(1), draw(1)) and not torch.equal(draw(1), draw(2))
+
+
+def test_a_seed_fixes_the_text(model):
+    first, again, other = (sample_text(model, TOKENIZER, "abc", 30, seed=seed, temperature=5) for seed in (1, 1, 2))
+    assert first == again != other and len(first) == 30
+
+
+def test_without_a_seed_chance_decides(model):
+    assert sample_text(model, TOKENIZER, "a", 30, temperature=5) != sample_text(
+        model, TOKENIZER, "a", 30, temperature=5
+    )
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_of_the_model_is_restored_even_if_nobody_waits_for_the_end(model, prompt, training):
+    model.train(training)
+    stream = generate(model, prompt, 10)
+    next(stream)
+    stream.close()
+    assert model.training is training
+
+
+def test_an_empty_prompt_and_an_unknown_character_are_refused(model, refused):
+    with refused("the text to continue is empty"):
+        sample_text(model, TOKENIZER, "")
+    with refused("not in the vocabulary", "'?'"):
+        sample_text(model, TOKENIZER, "a?")
+
+
+# --- choosing a token -----------------------------------------------------------------------------------
+
+LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, 3.0])
+
+
+def frequencies(**options):
+    torch.manual_seed(0)
+    return choose(LOGITS.repeat(20_000, 1), **{"generator": None} | options).bincount(minlength=5) / 20_000
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_by_their_probability_at_the_temperature(temperature):
+    drawn = frequencies(temperature=temperature, top_k=None)
+    torch.testing.assert_close(drawn, (LOGITS / temperature).softmax(0), rtol=0, atol=0.015)
+
+
+def test_top_k_leaves_the_k_likeliest_in_proportion():
+    drawn = frequencies(temperature=1.0, top_k=2)
+    torch.testing.assert_close(drawn[[0, 4]], LOGITS[[0, 4]].softmax(0), rtol=0, atol=0.015)
+    assert drawn[[1, 2, 3]].sum() == 0
+
+
+def test_a_top_k_beyond_the_vocabulary_leaves_all():
+    assert torch.equal(frequencies(temperature=1.0, top_k=50), frequencies(temperature=1.0, top_k=None))

@@ -1,0 +1,65 @@
+"""Text to tokens and back."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptlib import CharTokenizer
+from gptlib.tokenizer import load_tokenizer
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_comes_back(text):
+    tokenizer = CharTokenizer.from_text(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_tokens_number_the_characters_by_code_point(text):
+    tokenizer = CharTokenizer.from_text(text)
+    order = sorted(set(text), key=ord)
+    assert tokenizer.vocab_size == len(order)
+    assert tokenizer.encode(text).tolist() == [order.index(c) for c in text]
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_a_saved_tokenizer_loads(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "tokenizer.json"
+    CharTokenizer.from_text(text).save(path)
+    assert load_tokenizer(path).chars == CharTokenizer.from_text(text).chars
+
+
+def test_an_unknown_character_is_named(refused):
+    with refused("'z'", "'é'", "vocabulary of 3 characters"):
+        CharTokenizer("abc").encode("abz\u00e9")
+
+
+def test_of_many_unknown_characters_some_are_named(refused):
+    with refused("'d', 'e', 'f', 'g', 'h';"):
+        CharTokenizer("abc").encode("abcdefghijklmnop")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", ["not a tokenizer file"]),
+        ("[]", ["not a tokenizer file"]),
+        ('{"chars": "abc"}', ["not a tokenizer file"]),
+        ('{"type": "char"}', ["not a tokenizer file"]),
+        ('{"type": "char", "chars": 3}', ["not a tokenizer file"]),
+        ('{"type": "word", "chars": "abc"}', ["unknown type 'word'", "known: char"]),
+    ],
+)
+def test_another_file_is_refused(tmp_path, refused, content, words):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    with refused(str(path), *words):
+        load_tokenizer(path)
+
+
+def test_a_missing_file_is_refused(tmp_path, refused):
+    with refused("no tokenizer at", "prepare the dataset again"):
+        load_tokenizer(tmp_path / "tokenizer.json")

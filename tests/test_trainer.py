@@ -1,0 +1,281 @@
+"""The training loop: its events, its arithmetic, and how it is stopped and changed."""
+
+import time
+from dataclasses import asdict
+from itertools import islice, pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError
+from gptlib import trainer as trainer_module
+from gptlib.optim import learning_rate_at
+
+
+def events_of(trainer):
+    """Without the signs of life, which depend on the clock."""
+    return [event for event in trainer if not isinstance(event, Progress)]
+
+
+def steps_of(events, kind):
+    return [event.step for event in events if isinstance(event, kind)]
+
+
+def losses_of(trainer):
+    return [event.loss for event in trainer if isinstance(event, TrainStep)]
+
+
+def watch_gradients(trainer):
+    """A list that gets, at every step, the gradient that the optimiser is given."""
+    seen = []
+
+    def look(optimizer, args, kwargs):
+        seen.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters()]))
+
+    trainer.optimizer.register_step_pre_hook(look)
+    return seen
+
+
+# --- events -------------------------------------------------------------------------------------------
+
+
+def test_the_events_of_a_run_in_order(tiny, dataset):
+    events = events_of(Trainer(tiny(max_iters=6, eval_interval=4, log_interval=2), dataset))
+    names = ["Evaluation", "TrainStep", "TrainStep", "Evaluation", "TrainStep", "Evaluation"]
+    assert [type(event).__name__ for event in events] == names
+    assert [event.step for event in events] == [0, 0, 2, 4, 4, 6]
+
+
+@pytest.mark.parametrize(("max_iters", "expected"), [(0, [0]), (1, [0, 1]), (8, [0, 4, 8]), (9, [0, 4, 8, 9])])
+def test_a_run_evaluates_at_the_start_at_the_interval_and_once_at_the_end(tiny, dataset, max_iters, expected):
+    events = events_of(Trainer(tiny(max_iters=max_iters, eval_interval=4), dataset))
+    assert steps_of(events, Evaluation) == expected and isinstance(events[-1], Evaluation)
+
+
+def test_every_evaluation_is_followed_by_its_checkpoints(tiny, dataset, tmp_path):
+    events = events_of(Trainer(tiny(max_iters=4, eval_interval=2, out_dir=str(tmp_path)), dataset))
+    for i, event in enumerate(events):
+        if isinstance(event, Evaluation):
+            names = ["best", "latest"] if event.best else ["latest"]
+            assert events[i + 1 : i + 1 + len(names)] == [Saved(event.step, str(tmp_path / name)) for name in names]
+
+
+def test_best_marks_the_lowest_validation_loss_so_far(tiny, dataset):
+    config = tiny(max_iters=40, eval_interval=2, learning_rate=0.3, warmup_iters=0, schedule="constant")
+    evaluations = [event for event in Trainer(config, dataset) if isinstance(event, Evaluation)]
+    means = [event.val.mean for event in evaluations]
+    assert [event.best for event in evaluations] == [m == min(means[: i + 1]) for i, m in enumerate(means)]
+    assert not all(event.best for event in evaluations)
+
+
+def test_the_first_logged_loss_is_the_untrained_models(tiny, dataset):
+    trainer = Trainer(tiny(max_iters=1), dataset)
+    x, y = next(trainer._micro_batches())
+    expected = trainer.model(x, y)[1].item()
+    assert losses_of(trainer) == [pytest.approx(expected, abs=1e-6)]
+
+
+def test_tokens_are_counted_over_all_micro_batches(tiny, dataset):
+    events = events_of(Trainer(tiny(max_iters=3, log_interval=1, gradient_accumulation_steps=2), dataset))
+    assert [event.tokens for event in events] == [0, 0, 64, 128, 192]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(tiny, dataset):
+    first, again, other = (losses_of(Trainer(tiny(seed=seed, dropout=0.1), dataset)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_an_easy_text_is_learnt(tiny):
+    trainer = Trainer(tiny(max_iters=100), Dataset.from_text("abc" * 300))
+    final = events_of(trainer)[-1]
+    assert final.val.mean < 0.1 and final.train.mean < 0.1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_learns_it_too(tiny, dtype):
+    trainer = Trainer(tiny(max_iters=60, dtype=dtype), Dataset.from_text("abc" * 300))
+    assert events_of(trainer)[-1].val.mean < 0.3 and trainer.model.wte.weight.dtype == torch.float32
+
+
+def test_only_the_asked_share_of_the_text_is_read(tiny):
+    easy_then_hard = Dataset.from_text("a" * 500 + "bcdefgh" * 72, val_share=0.001)
+    trainer = Trainer(tiny(max_iters=1, train_share=0.4, block_size=1), easy_then_hard)
+    assert set(trainer.dataset.train) == {0} and len(trainer.dataset.train) == 400
+
+
+# --- one step -----------------------------------------------------------------------------------------
+
+SPLITS_OF_EIGHT = [(8, 1), (4, 2), (1, 8)]
+
+
+@pytest.fixture
+def split_runs(tiny, dataset):
+    plan = {"log_interval": 1, "grad_clip": 0.0}
+    return [
+        Trainer(tiny(batch_size=batch_size, gradient_accumulation_steps=accumulation, **plan), dataset)
+        for batch_size, accumulation in SPLITS_OF_EIGHT
+    ]
+
+
+def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(split_runs):
+    whole, *parts = [watch_gradients(trainer) for trainer in split_runs]
+    for trainer in split_runs:
+        next(event for event in trainer if isinstance(event, TrainStep))
+    for part in parts:
+        torch.testing.assert_close(part[0], whole[0], rtol=0, atol=1e-6)
+
+
+def test_accumulated_micro_batches_give_the_same_loss_curve(split_runs):
+    whole, *parts = [losses_of(trainer) for trainer in split_runs]
+    assert len(whole) == 20
+    for part in parts:
+        assert part == pytest.approx(whole, abs=1e-4)
+
+
+def test_a_long_gradient_is_shortened_to_grad_clip(tiny, dataset):
+    trainer = Trainer(tiny(max_iters=3, log_interval=1, grad_clip=0.01), dataset)
+    gradients = watch_gradients(trainer)
+    norms = [event.grad_norm for event in trainer if isinstance(event, TrainStep)]
+    assert min(norms) > 0.1 and [g.norm().item() for g in gradients] == pytest.approx([0.01] * 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("grad_clip", [0.0, 1000.0])
+def test_a_gradient_within_grad_clip_is_used_as_it_is(tiny, dataset, grad_clip):
+    trainer = Trainer(tiny(max_iters=3, log_interval=1, grad_clip=grad_clip), dataset)
+    gradients = watch_gradients(trainer)
+    norms = [event.grad_norm for event in trainer if isinstance(event, TrainStep)]
+    assert [g.norm().item() for g in gradients] == pytest.approx(norms)
+
+
+def test_every_step_uses_the_rate_of_the_schedule(tiny, dataset):
+    config = tiny(log_interval=1)
+    rates = [event.learning_rate for event in Trainer(config, dataset) if isinstance(event, TrainStep)]
+    assert rates == [learning_rate_at(step, config) for step in range(20)]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tiny, dataset, refused):
+    trainer = Trainer(tiny(learning_rate=1e30, warmup_iters=0, grad_clip=0.0), dataset)
+    with refused("the loss became", "at step", "smaller learning_rate (now 1e+30)"):
+        list(trainer)
+
+
+def test_a_text_shorter_than_a_window_is_refused(tiny, refused):
+    for split, val_share in (("train", 0.9), ("val", 0.1)):
+        with refused("block_size = 8", f"the {split} split has", "choose a smaller block_size or more text"):
+            Trainer(tiny(), Dataset.from_text("abcdefghijklmnopqrst", val_share))
+
+
+def test_a_device_that_is_not_there_is_refused(tiny, dataset, refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with refused("device = 'cuda'", "choose one of auto", "cpu", error=UsageError):
+        Trainer(tiny(device="cuda"), dataset)
+
+
+# --- stopping, leaving, going on ----------------------------------------------------------------------
+
+
+def test_stop_ends_the_run_after_the_step_in_hand_with_a_checkpoint(tiny, dataset, tmp_path):
+    trainer, events = Trainer(tiny(log_interval=1, out_dir=str(tmp_path)), dataset), []
+    for event in trainer:
+        events.append(event)
+        if isinstance(event, TrainStep) and event.step == 3:
+            trainer.stop()
+    assert trainer.step == 4 and events[-1] == Saved(4, str(tmp_path / "latest"))
+
+
+def test_stop_ends_a_long_evaluation_too(tiny, dataset, monkeypatch):
+    monkeypatch.setattr(trainer_module, "HEARTBEAT", -1)
+    trainer, events = Trainer(tiny(eval_iters=1000), dataset), []
+    for event in trainer:
+        events.append(event)
+        trainer.stop()
+    assert events == [Progress(0, "evaluate")]
+
+
+@pytest.mark.parametrize("leave_at", range(1, 9))
+def test_a_run_that_was_left_anywhere_goes_on_and_ends_the_same(tiny, dataset, bits, leave_at):
+    config = tiny(max_iters=5, eval_interval=2, log_interval=1, dropout=0.1)
+    whole = Trainer(config, dataset)
+    expected = events_of(whole)
+    left = Trainer(config, dataset)
+    part = list(islice((event for event in left if not isinstance(event, Progress)), leave_at))
+    assert [(type(e), e.step) for e in part + events_of(left)] == [(type(e), e.step) for e in expected]
+    assert bits(left.model) == bits(whole.model)
+
+
+def test_a_run_that_was_stopped_goes_on(tiny, dataset):
+    trainer = Trainer(tiny(log_interval=1), dataset)
+    for _ in trainer:
+        trainer.stop()
+    stopped_at = trainer.step
+    assert stopped_at < 20 and steps_of(trainer, TrainStep) == list(range(stopped_at, 20))
+
+
+def test_a_run_that_is_over_has_no_more_events(tiny, dataset):
+    trainer = Trainer(tiny(), dataset)
+    list(trainer)
+    assert list(trainer) == []
+
+
+# --- changing settings ----------------------------------------------------------------------------------
+
+
+def test_a_change_takes_effect_in_the_running_run(tiny, dataset):
+    trainer, events = Trainer(tiny(log_interval=1, schedule="constant"), dataset), []
+    for event in trainer:
+        events.append(event)
+        if isinstance(event, TrainStep) and event.step == 9:
+            trainer.change(learning_rate=0.5, log_interval=4, eval_interval=3)
+    rates = [event.learning_rate for event in events if isinstance(event, TrainStep)]
+    assert rates == pytest.approx([0.01 / 3, 0.02 / 3, *[0.01] * 8, 0.5, 0.5])
+    assert steps_of(events, TrainStep)[10:] == [12, 16]
+    assert steps_of(events, Evaluation) == [0, 12, 15, 18, 20]
+
+
+def test_other_settings_cannot_change(tiny, dataset, refused):
+    trainer = Trainer(tiny(), dataset)
+    with refused("n_layer cannot change", "these can: eval_interval", "learning_rate", error=UsageError):
+        trainer.change(learning_rate=0.5, n_layer=2)
+    with refused("zebra cannot change", error=UsageError):
+        trainer.change(zebra=1)
+    assert trainer.config == tiny()
+
+
+def test_a_change_out_of_range_is_refused_and_changes_nothing(tiny, dataset, refused):
+    trainer = Trainer(tiny(), dataset)
+    with refused("log_interval = 0", "at least 1", error=UsageError):
+        trainer.change(eval_iters=5, log_interval=0)
+    assert trainer.config == tiny()
+
+
+# --- signs of life and costs ----------------------------------------------------------------------------
+
+
+def test_signs_of_life_come_at_least_every_heartbeat(tiny, dataset, monkeypatch):
+    """On a clock that goes on by 10 ms whenever it is read: as slow as a machine may be, and the same on all."""
+    clock = SimpleNamespace(now=0.0)
+
+    def perf_counter():
+        clock.now += 0.01
+        return clock.now
+
+    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(perf_counter=perf_counter))
+    trainer = Trainer(tiny(max_iters=100, eval_iters=30, log_interval=10**6, eval_interval=10**6), dataset)
+    seen = [(event, clock.now) for event in trainer]
+    assert max(later - earlier for (_, earlier), (_, later) in pairwise(seen)) < trainer_module.HEARTBEAT + 0.1
+    assert {event.doing for event, _ in seen if isinstance(event, Progress)} == {"train", "evaluate"}
+    assert len(seen) < 100  # and not at every step
+
+
+def test_costs_add_up_to_the_time_that_passed(tiny, dataset, tmp_path):
+    trainer = Trainer(tiny(max_iters=50, out_dir=str(tmp_path)), dataset)
+    costs, received, released = [], [time.perf_counter()], [time.perf_counter()]
+    for event in trainer:
+        received.append(time.perf_counter())
+        costs.append(asdict(event.costs) if isinstance(event, TrainStep | Evaluation) else None)
+        time.sleep(0.01)
+        released.append(time.perf_counter())
+    *_, i = (i for i, cost in enumerate(costs) if cost)  # taken between two moments that are known
+    assert released[i] - received[1] <= sum(costs[i].values()) <= received[i + 1] - received[0]
+    assert min(costs[i].values()) > 0 and costs[i]["outside"] >= 0.01 * i
