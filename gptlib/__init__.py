@@ -1,35 +1,40 @@
 """A small GPT, its trainer, and what the course's notebooks measure with them."""
 
-from gptlib.config import GPTConfig, TrainConfig
-from gptlib.dataset import Dataset
-from gptlib.errors import UsageError, UserError
-from gptlib.evaluation import estimate_loss, exact_loss
-from gptlib.events import Estimate, Evaluation, Progress, Saved, TrainStep
-from gptlib.model import GPT
-from gptlib.sampling import generate, sample_text
-from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
-from gptlib.trainer import Trainer
+from importlib import import_module
+from typing import Any
+
 from gptlib.version import __version__
 
-__all__ = [
-    "GPT",
-    "BPETokenizer",
-    "CharTokenizer",
-    "Dataset",
-    "Estimate",
-    "Evaluation",
-    "GPTConfig",
-    "Progress",
-    "Saved",
-    "Tokenizer",
-    "TrainConfig",
-    "TrainStep",
-    "Trainer",
-    "UsageError",
-    "UserError",
-    "__version__",
-    "estimate_loss",
-    "exact_loss",
-    "generate",
-    "sample_text",
-]
+# Where each public name lives. They are imported at first use, because torch takes seconds: preparing
+# a text, or reading --help, does not need it.
+_HOME = {
+    "GPT": "model",
+    "BPETokenizer": "tokenizer",
+    "CharTokenizer": "tokenizer",
+    "Dataset": "dataset",
+    "Estimate": "events",
+    "Evaluation": "events",
+    "GPTConfig": "config",
+    "Progress": "events",
+    "Saved": "events",
+    "TrainConfig": "config",
+    "TrainStep": "events",
+    "Trainer": "trainer",
+    "UsageError": "errors",
+    "UserError": "errors",
+    "estimate_loss": "evaluation",
+    "exact_loss": "evaluation",
+    "generate": "sampling",
+    "sample_text": "sampling",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gptlib' has no attribute {name!r}")
+    return getattr(import_module(f"gptlib.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

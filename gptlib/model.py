@@ -138,7 +138,7 @@ class GPT(nn.Module):
         """GPT-2's own start (std 0.02 at its width of 768), carried over to other widths, except for positions.
 
         Positions start as sinusoids (Vaswani et al. 2017) instead of noise: neighbours are alike from the
-        beginning. At 128 wide both together save about half of the first 500 steps; see EXPERIMENTS.md.
+        beginning. At 128 wide both together lower the loss after 250 steps from 2.39 to 2.16; see EXPERIMENTS.md.
         """
         std = 0.02 * math.sqrt(768 / self.config.n_embd)
         for name, parameter in self.named_parameters():
