@@ -1,5 +1,6 @@
 """The one training loop: an iterator of events."""
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,8 @@ from gptlib.optim import build_optimizer, learning_rate_at
 
 HEARTBEAT = 0.1  # seconds: whoever watches can pause or stop at least this often
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
+# torch has one source of random numbers: two threads must not draw weights from it at once.
+_one_at_a_time = threading.Lock()
 
 
 class Stopwatch:
@@ -63,8 +66,9 @@ class Trainer:
             last_start(getattr(self.dataset, split), config.block_size, f"the {split} split")
         self.device = pick_device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
-        torch.manual_seed(config.seed)
-        self.model = GPT(config.model_config(self.dataset.vocab_size)).to(self.device)
+        with _one_at_a_time:
+            torch.manual_seed(config.seed)
+            self.model = GPT(config.model_config(self.dataset.vocab_size)).to(self.device)
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.progress = checkpoint.RunProgress()
