@@ -64,13 +64,12 @@ def test_probabilities_are_those_of_the_model(models, dataset):
     assert torch.equal(p, expected) and p.sum().item() == pytest.approx(1)
 
 
-def test_a_model_sees_its_last_block_size_characters_and_all_of_them(models, dataset):
-    near, far = "the lazy dog", "brown ly dog"  # equal in the last 4 and not in the last 8 characters
-    equal = {
-        size: torch.equal(*(next_probabilities(model, dataset.tokenizer, text) for text in (near, far)))
-        for size, model in models.items()
-    }
-    assert equal == {8: False, 4: True}
+@pytest.mark.parametrize(("block_size", "back", "seen"), [(8, 8, True), (8, 9, False), (4, 4, True), (4, 5, False)])
+def test_a_model_sees_its_last_block_size_characters_and_no_more(models, dataset, block_size, back, seen):
+    text = "the quick brown fox"
+    other = text[:-back] + "z" + text[len(text) - back + 1 :]  # another character, `back` places from the end
+    p, q = (next_probabilities(models[block_size], dataset.tokenizer, t) for t in (text, other))
+    assert torch.equal(p, q) != seen
 
 
 def test_an_empty_text_is_refused(models, dataset, refused):
@@ -154,7 +153,7 @@ def test_shared_memory_counts_once_and_parameters_not_at_all():
     assert kept_bytes(lambda: ((x * w) * (x.T.T * w)).sum(), 99, [w]) == (4 * (15 + 15 + 15), 0)
 
 
-def test_the_time_is_the_median_and_gradients_do_not_pile_up():
+def test_the_time_is_that_of_one_pass_and_gradients_do_not_pile_up():
     x, calls = torch.ones(3, requires_grad=True), []
 
     def forward():
@@ -194,7 +193,7 @@ def test_figures_are_drawn_and_described(models, dataset):
         "block_size 8": plot_loss_by_position(curves, 2.0),
         "naive attention alone": plot_costs(invented()),
         "memory, model, fused": plot_doublings(invented()),
-        "quadratic part": plot_parts(invented()),
+        "Share of the attention": plot_parts(invented()),
     }
     for words, picture in pictures.items():
         assert picture.png.startswith(PNG) and words in picture.alt, picture.alt
