@@ -22,8 +22,6 @@ And often is his gold complexion dimm'd;
 And every fair from fair sometime declines,
 By chance, or nature's changing course, untrimm'd: aaaa naïve café 123 12 🙂🙂 """
 BPE = BPETokenizer.train(SONNET, 320)
-# Letters that Unicode added lately are letters to one regular-expression engine and not yet to the other.
-LETTERS = st.text(st.characters(max_codepoint=0x2FFF, exclude_categories=["Cs", "Cn"]))
 LIKE_THE_TEXT = st.text(alphabet=[*sorted(set(SONNET)), "\t", "\u00a0", "\u2003"])
 
 
@@ -73,7 +71,7 @@ def test_any_text_comes_back(text):
 
 
 @settings(deadline=None, max_examples=500)
-@given(LIKE_THE_TEXT | LETTERS)
+@given(LIKE_THE_TEXT | st.text())
 def test_tiktoken_cuts_as_tokenizers_does(text):
     assert tiktoken_ends(BPE, text) == ends(REFERENCE, text)
 
