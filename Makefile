@@ -12,6 +12,9 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The tools of .venv come first, as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# One torch thread: with two, a busy neighbour on one of two cores makes a step ten times slower (EXPERIMENTS.md).
+test execute: export OMP_NUM_THREADS ?= 1
+
 .PHONY: lab test execute clean
 
 lab: $(CORPUS)

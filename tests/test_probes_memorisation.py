@@ -87,6 +87,7 @@ def test_only_spans_of_at_least_so_many_characters_count():
     meter = measure("moon, methinks looks on", text, at_least=9)
     assert [c for c, copied in zip(meter.sample, meter.mask, strict=True) if copied] == list(" methinks looks ")
     assert meter.longest == 16 and meter.copied == 16 / 23
+    assert measure("moon, methinks looks on", text, at_least=16).copied == 16 / 23
     assert measure("moon, methinks looks on", text, at_least=17).copied == 0
 
 
