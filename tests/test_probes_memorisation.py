@@ -19,7 +19,6 @@ from gptlib.probes.memorisation import (
     plot_both_losses,
     plot_copying,
     plot_marked,
-    plot_remedies,
     plot_sureness,
     show_written,
     sureness,
@@ -166,7 +165,6 @@ def test_figures_are_named_without_numbers_and_described_with_them(trained, data
         plot_marked(meters),
         plot_baseline(text, prose(1), [200, len(text)]),
         plot_both_losses({"one": run}),
-        plot_remedies({"one": run}),
         plot_sureness({"one": trainer.model}, dataset.val),
         plot_stops({"one": run, "two": run}, patience=1),
     ]

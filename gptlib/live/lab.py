@@ -46,7 +46,7 @@ class Prediction:
     def verdict(self, chosen: str) -> str:
         """What to tell a learner who chose this."""
         right = self.choices[self.answer]
-        return ("Right. " if chosen == right else f"Not quite: “{right}”. ") + self.why
+        return ("Right. " if chosen == right else f"Not quite. What happens: “{right}”. ") + self.why
 
 
 class Lab:

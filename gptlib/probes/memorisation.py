@@ -328,25 +328,3 @@ def plot_both_losses(runs: Mapping[str, Run]) -> Picture:
     ends = {name: (run.train.mean, run.val.mean) for name, run in runs.items()}
     alt = "; ".join(f"{name}: training {t:.2f}, validation {v:.2f} at the end" for name, (t, v) in ends.items())
     return Picture(figure, "training and validation losses: " + "; ".join(runs), alt)
-
-
-def plot_remedies(runs: Mapping[str, Run]) -> Picture:
-    """For each run a line from its lowest validation loss to its last one, and its last training loss."""
-    figure, ax = new_figure(7.2, 0.55 * len(runs) + 1.2)
-    told = []
-    for y, (name, run) in enumerate(runs.items()):
-        best = min(e.val.mean for e in run.evaluations)
-        last, train = run.val.mean, run.train.mean
-        ax.plot([best, last], [y, y], color=GREY, lw=3, alpha=0.3, solid_capstyle="butt")
-        ax.plot(last, y, "D", color=VERMILION, ms=8)
-        ax.plot(train, y, "s", color=GREY, ms=7)
-        ax.plot(best, y, "o", color=BLUE, ms=8)
-        ax.text(best, y - 0.2, f"{best:.2f}", color=BLUE, fontsize=9, ha="center", va="bottom")
-        told.append(f"{name}: lowest {best:.2f}, last {last:.2f}, training {train:.2f}")
-    ax.plot([], [], "s", color=GREY, label="training, at the end")
-    ax.plot([], [], "o", color=BLUE, label="validation, lowest")
-    ax.plot([], [], "D", color=VERMILION, label="validation, at the end")
-    ax.set_yticks(range(len(runs)), list(runs))
-    ax.set(xlabel="loss (nats per character)", xlim=(0, None), ylim=(len(runs) - 0.6, -0.75))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, fontsize=9, frameon=False)
-    return Picture(figure, "lowest and last validation loss: " + "; ".join(runs), "; ".join(told))
