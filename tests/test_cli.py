@@ -60,7 +60,7 @@ def test_train_as_a_program(toml, out):
     process = program("train", toml, "--max_iters=6")
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
-    assert "3,888 parameters on cpu" in stdout and "4 sequences x 1 x block_size 8" in stdout
+    assert "3,888 parameters on cpu" in stdout and "32 tokens a step: batch_size 4 x gradient" in stdout
     assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
     assert {path.name for path in out.iterdir()} == {"latest", "previous", "best", "config.toml", "log.jsonl"}
 
