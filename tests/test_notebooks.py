@@ -26,7 +26,7 @@ MOST_LINES = 20
 MOST_SETUP_LINES = 3
 SHORTEST_ALT = 20  # characters
 
-MACHINE_PATH = re.compile(r"/home/|/root/|/tmp/|/Users/|\bC:\\")
+MACHINE_PATH = re.compile(r"/(home|root|tmp|Users)/|\bC:\\")
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 EMBEDDED_FILE = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]+")
 UNWANTED = re.compile(r"\bOutput\(|\binteract(_manual)?\(|@interact|clear_output|pyplot")
