@@ -64,7 +64,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     )
     try:
         with tempfile.TemporaryDirectory() as profile:  # nobody's own start-up files
-            client.execute(env={**os.environ, "IPYTHONDIR": profile})
+            client.execute(env={**os.environ, "IPYTHONDIR": profile, "GPTLIB_PROGRESS": "off"})
     except CellExecutionError as error:
         raise Refused(f"cell {started[-1]} raised {error.ename}: {error.evalue}") from None
     except CellTimeoutError:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from gptlib import progress
+
 RANDOM_INPUTS = 10
 
 
@@ -77,6 +79,7 @@ class Exercise:
             return Card("wrong", self.title, str(why))
         if verdict is not None:
             raise TypeError(f"the check of {self.name} returned {verdict!r}: must be None or Wrong(...)")
+        progress.record("exercises", self.title)
         return Card("right", self.title)
 
     def hint(self) -> "Card":

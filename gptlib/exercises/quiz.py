@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptlib import progress
 from gptlib.exercises.exercise import marked_up
 
 if TYPE_CHECKING:  # a quiz can be read and tested where no widget can be shown
@@ -104,7 +105,10 @@ def _question_view(number: int, question: Question) -> "tuple[ipywidgets.RadioBu
     explanation = ipywidgets.HTML(_live(""))
 
     def explain(change: Any) -> None:
-        explanation.value = _live(question.choices[radio.index].explanation())
+        choice = question.choices[radio.index]
+        explanation.value = _live(choice.explanation())
+        if choice.right:
+            progress.record("questions", question.text)
 
     radio.observe(explain, "index")
     text = ipywidgets.HTML(f'<div style="{_TEXT}"><strong>{number}.</strong> {marked_up(question.text)}</div>')
