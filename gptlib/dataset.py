@@ -1,8 +1,10 @@
 """Prepared tokens on disk, and the batches that are cut from them."""
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,49 @@ COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
 SPLITS = ("train", "val")
 
 
+class ShardedTokens:
+    """The arrays of several files, indexed as the one array that they would be if they lay end to end.
+
+    A window may begin in one shard and end in the next: nobody who reads tokens needs to know where a file ends.
+    """
+
+    ndim = 1
+
+    def __init__(self, shards: Sequence[np.ndarray]):
+        self.shards = tuple(shards)
+        self.dtype = self.shards[0].dtype
+        self._begins = np.cumsum([0, *map(len, self.shards)])  # and, as the last, where all of it ends
+
+    def __len__(self) -> int:
+        return int(self._begins[-1])
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> "np.integer | np.ndarray | ShardedTokens":
+        """Tokens at any positions, as an array of the same shape; a slice reads nothing and is again sharded."""
+        if isinstance(index, slice):
+            return self._part(*index.indices(len(self)))
+        index = np.asarray(index)
+        index = np.where(index < 0, index + len(self), index)
+        if ((index < 0) | (index >= len(self))).any():
+            raise IndexError(f"a position is not among the {len(self)} tokens")
+        tokens, owner = np.empty(index.shape, self.dtype), np.searchsorted(self._begins, index, side="right") - 1
+        for i in np.unique(owner):
+            tokens[owner == i] = self.shards[i][index[owner == i] - self._begins[i]]
+        return tokens[()]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All of it in memory, for those who need a plain array."""
+        return np.concatenate(self.shards, dtype=dtype)
+
+    def _part(self, start: int, stop: int, step: int) -> "ShardedTokens":
+        if step != 1:
+            raise IndexError("a slice of sharded tokens has no step")
+        bounds = np.clip([[start], [max(start, stop)]] - self._begins[:-1], 0, None)
+        return ShardedTokens([shard[begin:end] for shard, begin, end in zip(self.shards, *bounds, strict=True)])
+
+
+Tokens = np.ndarray | ShardedTokens
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The tokens of a text, split into those to learn from and those held out.
@@ -26,8 +71,8 @@ class Dataset:
     and only the batches are read.
     """
 
-    train: np.ndarray
-    val: np.ndarray
+    train: Tokens
+    val: Tokens
     tokenizer: Tokenizer
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -41,15 +86,17 @@ class Dataset:
         folder = _find(Path(name))
         if not (folder / "meta.json").exists():
             _prepare(folder)
-        tokens = {split: _read_tokens(folder / f"{split}.bin") for split in SPLITS}
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
         try:
             meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            tokens = {split: _read_split(folder, split, meta, tokenizer.dtype) for split in SPLITS}
             fits = all(len(tokens[split]) == meta[f"{split}_tokens"] for split in SPLITS)
-        except (ValueError, KeyError, TypeError):
+            fits = fits and meta["vocab_size"] == tokenizer.vocab_size
+        except (ValueError, LookupError, TypeError):
             fits = False
         if not fits:
             raise UserError(f"the files in {folder} do not fit together; run: python {folder / 'prepare.py'}")
-        return cls(tokens["train"], tokens["val"], load_tokenizer(folder / "tokenizer.json"), meta)
+        return cls(**tokens, tokenizer=tokenizer, meta=meta)
 
     @classmethod
     def from_text(cls, text: str, val_share: float = 0.1) -> "Dataset":
@@ -70,6 +117,11 @@ class Dataset:
     def vocab_size(self) -> int:
         """How many different tokens there are (V)."""
         return self.tokenizer.vocab_size
+
+    def bits_per_character(self, loss: float) -> float:
+        """A loss on `val` in nats per token as bits per character: that compares models with different tokens."""
+        characters = self.meta.get("val_characters") or len(self.tokenizer.decode(self.val))
+        return loss / math.log(2) * len(self.val) / characters
 
     def share(self, train_share: float) -> "Dataset":
         """The same dataset with only the first part of its training text."""
@@ -98,9 +150,15 @@ def _prepare(folder: Path) -> None:
         raise UserError(f"could not prepare {folder.name} ({reason.removeprefix('error: ')}); run: python {script}")
 
 
-def _read_tokens(path: Path) -> np.ndarray:
+def _read_split(folder: Path, split: str, meta: dict[str, Any], dtype: str) -> Tokens:
+    names = [shard["file"] for shard in meta["shards"][split]] if "shards" in meta else [f"{split}.bin"]
+    shards = [_read_tokens(folder / name, dtype) for name in names]
+    return shards[0] if len(shards) == 1 else ShardedTokens(shards)
+
+
+def _read_tokens(path: Path, dtype: str) -> np.ndarray:
     try:
-        return np.memmap(path, dtype="<u2", mode="r")
+        return np.memmap(path, dtype=dtype, mode="r")
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error}); prepare the dataset again") from None
 
@@ -110,7 +168,7 @@ def _read_tokens(path: Path) -> np.ndarray:
 TRAIN_STREAM, EVAL_STREAM = 0, 1
 
 
-def last_start(tokens: np.ndarray, block_size: int, name: str = "this one") -> int:
+def last_start(tokens: Tokens, block_size: int, name: str = "this one") -> int:
     """The last position where a window of block_size + 1 tokens begins.
 
     Raises:
@@ -125,7 +183,7 @@ def last_start(tokens: np.ndarray, block_size: int, name: str = "this one") -> i
     return last
 
 
-def draw_starts(tokens: np.ndarray, block_size: int, count: int, key: tuple[int, ...]) -> np.ndarray:
+def draw_starts(tokens: Tokens, block_size: int, count: int, key: tuple[int, ...]) -> np.ndarray:
     """`count` random positions where a window of block_size + 1 tokens begins, all equally likely.
 
     The positions are a function of `key` (seed, stream, step, ...) alone. So a resumed run reads the
@@ -138,7 +196,7 @@ def draw_starts(tokens: np.ndarray, block_size: int, count: int, key: tuple[int,
     return np.random.default_rng(key).integers(0, last_start(tokens, block_size), size=count, endpoint=True)
 
 
-def cut_windows(tokens: np.ndarray, starts: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
+def cut_windows(tokens: Tokens, starts: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
     """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it."""
     windows = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
     windows = torch.from_numpy(windows)

@@ -40,15 +40,16 @@ def main(argv: list[str] | None = None) -> None:
     prompt = torch.from_numpy(saved.tokenizer.encode(config.start))[None]
     for _ in range(config.num_samples):
         print(config.start, end="", flush=True)
-        for token in generate(
+        tokens = generate(
             model,
             prompt,
             config.max_new_tokens,
             temperature=config.temperature,
             top_k=config.top_k,
             generator=generator,
-        ):
-            print(saved.tokenizer.decode([token.item()]), end="", flush=True)
+        )
+        for text in saved.tokenizer.decode_stream(token.item() for token in tokens):
+            print(text, end="", flush=True)
         print("\n---------------")
 
 

@@ -1,9 +1,10 @@
 """Text to token numbers and back."""
 
 import base64
+import codecs
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from gptlib.files import atomic_write
 
 
 class Tokenizer(ABC):
-    """What every tokenizer can do."""
+    """What every tokenizer can do.
+
+    Attributes:
+        unit: what one token is, for labels and sentences: "nats per " + unit.
+    """
+
+    unit = "token"
 
     @property
     @abstractmethod
@@ -30,9 +37,19 @@ class Tokenizer(ABC):
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for."""
 
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """The same text in pieces, as the tokens come; a character that several tokens make comes with its last."""
+        for token in tokens:
+            yield self.decode([token])
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """All that makes this tokenizer; two of them are the same if this is equal."""
+
+    @property
+    def dtype(self) -> str:
+        """The numbers in which its tokens lie on the disk, little-endian: two bytes each if they can be, or four."""
+        return "<u2" if self.vocab_size <= 2**16 else "<u4"
 
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically; `load_tokenizer` reads it."""
@@ -48,6 +65,8 @@ class CharTokenizer(Tokenizer):
     >>> tokenizer.decode([1, 3, 2, 0])
     'hole'
     """
+
+    unit = "character"
 
     def __init__(self, chars: str):
         self.chars = "".join(sorted(set(chars)))
@@ -88,6 +107,7 @@ BYTES = tuple(bytes([i]) for i in range(256))
 # GPT-2's rule, as tiktoken writes it: cut before pairs are merged, so that no token reaches across words. A word takes
 # the space before it along; digits, punctuation and white space stand by themselves.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+END_OF_TEXT = b"<|endoftext|>"
 
 
 class BPETokenizer(Tokenizer):
@@ -97,9 +117,11 @@ class BPETokenizer(Tokenizer):
 
     Args:
         learned: the bytes of token 256 and of those after it; the earlier a pair was learned, the earlier it is joined.
+        alphabet: the single bytes in the order of tokens 0 to 255, which GPT-2 has otherwise.
+        end_of_text: one more token, the last, to stand between documents. No text is encoded to it, whatever it says.
 
     Raises:
-        UserError: the same token twice.
+        UserError: the same token twice, or a byte that is missing.
 
     >>> tokenizer = BPETokenizer.train("low lower lowest " * 9, vocab_size=260)
     >>> tokenizer.pieces[256:]
@@ -108,18 +130,23 @@ class BPETokenizer(Tokenizer):
     [97, 258]
     """
 
-    def __init__(self, learned: Iterable[bytes]):
-        self.pieces = [*BYTES, *learned]
+    def __init__(self, learned: Iterable[bytes], alphabet: Sequence[bytes] = BYTES, *, end_of_text: bool = False):
+        self.alphabet, self.learned = tuple(alphabet), tuple(learned)
+        self.pieces = [*self.alphabet, *self.learned]
         ranks = {piece: i for i, piece in enumerate(self.pieces)}
         if len(ranks) < len(self.pieces):
             raise UserError("not a byte pair vocabulary: it has the same token twice; learn it again")
+        if sorted(self.alphabet) != list(BYTES):
+            raise UserError("not a byte pair vocabulary: it has not every byte; learn it again")
+        self.end_of_text = len(self.pieces) if end_of_text else None
+        self.pieces += [END_OF_TEXT] if end_of_text else []
         # tiktoken joins any two tokens that make a third, the lowest number first. That is the same as to join the
         # learned pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
         self.encoding = tiktoken.Encoding("learned", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     @classmethod
-    def train(cls, text: str, vocab_size: int) -> "BPETokenizer":
-        """Learn the byte pairs of `text`: join the most frequent pair, count again, until `vocab_size` is reached.
+    def train(cls, texts: str | Iterable[str], vocab_size: int, *, end_of_text: bool = False) -> "BPETokenizer":
+        """Learn the byte pairs of `texts`: join the most frequent pair, count again, until `vocab_size` is reached.
 
         Pairs that stand only once are not joined, so a short text gives fewer tokens. The same text gives the same
         tokens every time, and the tokens of a smaller vocabulary are the first ones of a larger.
@@ -127,8 +154,9 @@ class BPETokenizer(Tokenizer):
         Raises:
             UserError: `vocab_size` is smaller than the number of bytes.
         """
-        if vocab_size < len(BYTES):
-            raise UserError(f"vocab_size = {vocab_size}: must be at least {len(BYTES)}, one token for each byte")
+        if vocab_size < len(BYTES) + end_of_text:
+            least = f"{len(BYTES) + end_of_text}, one token for each byte" + " and the end of text" * end_of_text
+            raise UserError(f"vocab_size = {vocab_size}: must be at least {least}")
         from tokenizers import Regex, models, pre_tokenizers, trainers
         from tokenizers import Tokenizer as Learner
 
@@ -140,14 +168,32 @@ class BPETokenizer(Tokenizer):
             ]
         )
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size,
+            vocab_size=vocab_size - end_of_text,
             min_frequency=2,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        learner.train_from_iterator([_without_surrogates(text)], trainer)
+        texts = [texts] if isinstance(texts, str) else texts
+        learner.train_from_iterator(map(_without_surrogates, texts), trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
-        return cls(map(_joined, merges))
+        return cls(map(_joined, merges), end_of_text=end_of_text)
+
+    @classmethod
+    def gpt2(cls) -> "BPETokenizer":
+        """GPT-2's own vocabulary, 50,257 tokens, which tiktoken downloads once and keeps.
+
+        Raises:
+            UserError: it is not there and cannot be downloaded.
+        """
+        try:
+            encoding = tiktoken.get_encoding("gpt2")
+        except (OSError, ValueError) as error:  # no network; or a file that is not what its hash says
+            raise UserError(
+                f"cannot load GPT-2's vocabulary ({type(error).__name__}: tiktoken downloads 1.5 MB at its first use); "
+                "connect to the network once, or learn a vocabulary from the text"
+            ) from None
+        pieces = [encoding.decode_single_token_bytes(i) for i in range(encoding.eot_token)]
+        return cls(pieces[len(BYTES) :], pieces[: len(BYTES)], end_of_text=True)
 
     def first(self, vocab_size: int) -> "BPETokenizer":
         """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first.
@@ -155,13 +201,14 @@ class BPETokenizer(Tokenizer):
         Raises:
             UserError: `vocab_size` is smaller than the number of bytes, or larger than this vocabulary.
         """
-        if not len(BYTES) <= vocab_size <= self.vocab_size:
-            raise UserError(f"vocab_size = {vocab_size}: must be from {len(BYTES)} to {self.vocab_size}")
-        return BPETokenizer(self.pieces[len(BYTES) : vocab_size])
+        largest = len(BYTES) + len(self.learned)
+        if not len(BYTES) <= vocab_size <= largest:
+            raise UserError(f"vocab_size = {vocab_size}: must be from {len(BYTES)} to {largest}")
+        return BPETokenizer(self.learned[: vocab_size - len(BYTES)], self.alphabet)
 
     @property
     def vocab_size(self) -> int:
-        """The 256 bytes and the pairs."""
+        """The 256 bytes, the pairs, and the end of text if there is one."""
         return len(self.pieces)
 
     def encode(self, text: str) -> np.ndarray:
@@ -180,10 +227,22 @@ class BPETokenizer(Tokenizer):
         """The bytes that `tokens` stand for."""
         return b"".join(self.pieces[token] for token in _as_array(tokens).tolist())
 
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """The text in whole characters: bytes of which more are needed wait for the next token."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        for token in tokens:
+            yield decoder.decode(self.pieces[token])
+        yield decoder.decode(b"", final=True)
+
     def to_json(self) -> dict[str, Any]:
-        """The pattern, and the bytes of each learned token, in base64."""
-        learned = [base64.b64encode(piece).decode() for piece in self.pieces[len(BYTES) :]]
-        return {"type": "bpe", "pattern": GPT2_PATTERN, "learned": learned}
+        """The pattern, the order of the bytes, and the bytes of each learned token, in base64."""
+        return {
+            "type": "bpe",
+            "pattern": GPT2_PATTERN,
+            "alphabet": base64.b64encode(b"".join(self.alphabet)).decode(),
+            "learned": [base64.b64encode(piece).decode() for piece in self.learned],
+            "end_of_text": self.end_of_text is not None,
+        }
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -210,6 +269,12 @@ def _joined(pair: list[str]) -> bytes:
     return bytes(byte_of[ord(c)] for c in "".join(pair))
 
 
+def _bpe_from_json(content: dict[str, Any]) -> BPETokenizer:
+    alphabet = [bytes([i]) for i in base64.b64decode(content["alphabet"], validate=True)]
+    learned = [base64.b64decode(piece, validate=True) for piece in content["learned"]]
+    return BPETokenizer(learned, alphabet, end_of_text=content["end_of_text"])
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer that `save` wrote.
 
@@ -222,7 +287,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
             case "char":
                 return CharTokenizer(content["chars"])
             case "bpe" if content["pattern"] == GPT2_PATTERN:
-                return BPETokenizer(base64.b64decode(piece, validate=True) for piece in content["learned"])
+                return _bpe_from_json(content)
             case "bpe":
                 raise UserError("its pattern is not GPT-2's")
     except FileNotFoundError:

@@ -50,7 +50,7 @@ def prepared(tmp_path, dataset):
     for split in ("train", "val"):
         getattr(dataset, split).astype("<u2").tofile(folder / f"{split}.bin")
     dataset.tokenizer.save(folder / "tokenizer.json")
-    sizes = {"train_tokens": len(dataset.train), "val_tokens": len(dataset.val)}
+    sizes = {"train_tokens": len(dataset.train), "val_tokens": len(dataset.val), "vocab_size": dataset.vocab_size}
     (folder / "meta.json").write_text(json.dumps({"source": "a test", **sizes}))
     return folder
 

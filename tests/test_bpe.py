@@ -9,7 +9,7 @@ from tiktoken_ext import openai_public
 from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Learner
 
-from gptlib import BPETokenizer, CharTokenizer, Dataset, Trainer, sample_text
+from gptlib import BPETokenizer, CharTokenizer, Dataset, Trainer, UserError, sample_text
 from gptlib.tokenizer import BYTES, GPT2_PATTERN, load_tokenizer
 
 SONNET = """Shall I compare thee to a summer's day?
@@ -93,6 +93,42 @@ def test_half_a_letter_is_a_question_mark():
     assert BPE.decode(BPE.encode("é")[:1]) == "\ufffd"
 
 
+@settings(deadline=None)
+@given(st.text(), st.integers(0, 9))
+def test_a_stream_never_splits_a_character(text, missing):
+    tokens = BPE.encode(text)
+    assert "".join(BPE.decode_stream(tokens)) == text
+    tokens = tokens[: max(0, len(tokens) - missing)]  # the end may be half a character
+    assert "".join(BPE.decode_stream(tokens)) == BPE.decode(tokens)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, BPE.vocab_size - 1)))
+def test_a_stream_of_any_tokens_is_their_text(tokens):
+    assert "".join(BPE.decode_stream(tokens)) == BPE.decode(tokens)
+
+
+def test_a_stream_waits_for_the_rest_of_a_character():
+    assert list(BPETokenizer([]).decode_stream("aé🙂".encode())) == ["a", "", "é", "", "", "", "🙂", ""]
+    assert BPE.unit == "token"
+
+
+def test_the_end_of_text_is_a_token_that_no_text_becomes():
+    tokenizer = BPETokenizer.train("low lower lowest " * 9, 261, end_of_text=True)
+    assert tokenizer.pieces[256:] == [b"lo", b"low", b" low", b" lowe", b"<|endoftext|>"]
+    assert (tokenizer.vocab_size, tokenizer.end_of_text) == (261, 260)
+    assert tokenizer.decode([*b"a", 260, 257]) == "a<|endoftext|>low"
+    assert 260 not in tokenizer.encode("a<|endoftext|>low")
+    assert tokenizer.first(260).to_json() == BPETokenizer.train("low lower lowest " * 9, 260).to_json()
+    with pytest.raises(UserError, match="at least 257"):
+        BPETokenizer.train("low", 256, end_of_text=True)
+
+
+def test_texts_are_learned_from_as_one_after_the_other():
+    lines = SONNET.splitlines(keepends=True)
+    assert BPETokenizer.train(iter(lines), 300).learned[:20] == BPE.learned[:20]
+
+
 def test_names_of_special_tokens_are_ordinary_text():
     assert BPE.decode(BPE.encode("<|endoftext|>")) == "<|endoftext|>"
 
@@ -157,12 +193,39 @@ def test_the_pattern_is_that_of_gpt2():
     assert openai_public.r50k_pat_str == GPT2_PATTERN
 
 
+# --- GPT-2's own -------------------------------------------------------------------------------------------
+
+
+def test_gpt2_keeps_its_numbers(monkeypatch):
+    """With an encoding of GPT-2's form: another order of the bytes, learned pairs, the end of text last."""
+    import tiktoken
+
+    order = [bytes([i]) for i in (*range(33, 256), *range(33))]
+    ranks = {piece: i for i, piece in enumerate([*order, b"lo", b"low"])}
+    gpt2 = tiktoken.Encoding("gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 258})
+    monkeypatch.setattr(tiktoken, "get_encoding", {"gpt2": gpt2}.get)
+    tokenizer = BPETokenizer.gpt2()
+    assert tokenizer.encode(SONNET + "low").tolist() == gpt2.encode(SONNET + "low")
+    assert (tokenizer.vocab_size, tokenizer.end_of_text) == (259, 258)
+
+
+def test_gpt2_without_a_network_is_refused(monkeypatch, tmp_path, refused):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody listens there
+    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
+    with refused("GPT-2's vocabulary", "connect to the network once", "learn a vocabulary"):
+        BPETokenizer.gpt2()
+
+
 # --- on disk, in a dataset, in a run ---------------------------------------------------------------------
 
 
-def test_a_saved_tokenizer_loads(tmp_path):
-    BPE.save(tmp_path / "tokenizer.json")
-    assert load_tokenizer(tmp_path / "tokenizer.json").to_json() == BPE.to_json()
+@pytest.mark.parametrize("tokenizer", [BPE, BPETokenizer(BPE.learned, BPE.alphabet[::-1], end_of_text=True)])
+def test_a_saved_tokenizer_loads(tmp_path, tokenizer):
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = load_tokenizer(tmp_path / "tokenizer.json")
+    assert loaded.to_json() == tokenizer.to_json() and loaded.pieces == tokenizer.pieces
+    assert loaded.encode(SONNET).tolist() == tokenizer.encode(SONNET).tolist()
 
 
 @pytest.mark.parametrize(
@@ -172,6 +235,7 @@ def test_a_saved_tokenizer_loads(tmp_path):
         ({"learned": ["YQ=="]}, "the same token twice"),
         ({"learned": ["!"]}, "not a tokenizer file"),
         ({"learned": 3}, "not a tokenizer file"),
+        ({"alphabet": "YQ=="}, "not every byte"),
         ({"pattern": "a|b"}, "pattern is not GPT-2's"),
     ],
 )

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gptlib import Dataset
-from gptlib.dataset import cut_windows, draw_starts
+from gptlib import GPT, BPETokenizer, Dataset, Trainer, exact_loss
+from gptlib.dataset import ShardedTokens, cut_windows, draw_starts
 
 TOKENS = np.arange(100, 120)  # 12 windows of 8 + 1 begin in it
 
@@ -113,7 +115,17 @@ def test_a_script_that_fails_is_reported_with_its_reason(prepared, refused):
         Dataset.open(prepared)
 
 
-@pytest.mark.parametrize("meta", ["", "[]", "{}", '{"train_tokens": 1, "val_tokens": 1}'])
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"train_tokens": 1, "val_tokens": 1, "vocab_size": 28}',
+        '{"train_tokens": 1620, "val_tokens": 180, "vocab_size": 29}',  # the tokenizer of another run
+        '{"shards": {"train": [], "val": []}, "train_tokens": 0, "val_tokens": 0, "vocab_size": 28}',
+    ],
+)
 def test_files_that_do_not_fit_together_are_refused(prepared, refused, meta):
     (prepared / "meta.json").write_text(meta)
     with refused("do not fit together", "prepare.py"):
@@ -125,3 +137,93 @@ def test_missing_tokens_are_refused(prepared, refused, damage):
     damage(prepared / "val.bin")
     with refused("cannot read", "val.bin", "prepare the dataset again"):
         Dataset.open(prepared)
+
+
+# --- shards -------------------------------------------------------------------------------------------
+
+
+def in_shards(tokens, *cuts):
+    return ShardedTokens(np.split(np.asarray(tokens), cuts))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30), max_size=4),
+    st.data(),
+)
+def test_shards_are_indexed_as_the_one_array(tokens, cuts, data):
+    whole, sharded = np.array(tokens), in_shards(tokens, *sorted(cuts))
+    positions = st.integers(-len(whole), len(whole) - 1)
+    index = np.array(data.draw(st.lists(positions, min_size=4, max_size=4))).reshape(2, 2)
+    bound = st.none() | st.integers(-35, 35)
+    part = slice(data.draw(bound), data.draw(bound))
+    assert len(sharded) == len(whole) and sharded.dtype == whole.dtype
+    assert (sharded[index] == whole[index]).all() and sharded[index].shape == (2, 2)
+    assert sharded[int(index[0, 0])] == whole[index[0, 0]]
+    assert isinstance(sharded[part], ShardedTokens) and np.asarray(sharded[part]).tolist() == whole[part].tolist()
+    assert list(sharded) == tokens
+
+
+def test_a_position_beyond_the_shards_is_refused():
+    for index in (20, -21, [0, 20]):
+        with pytest.raises(IndexError, match="among the 20 tokens"):
+            in_shards(TOKENS, 7)[index]
+    with pytest.raises(IndexError, match="no step"):
+        in_shards(TOKENS, 7)[::2]
+
+
+@pytest.fixture
+def sharded(prepared, dataset):
+    """The folder `prepared`, its training tokens in three files instead of one."""
+    meta = json.loads((prepared / "meta.json").read_text())
+    files = {"train": np.split(dataset.train, [5, 700]), "val": [dataset.val]}
+    meta["shards"] = {split: [] for split in files}
+    for split, parts in files.items():
+        (prepared / f"{split}.bin").unlink()
+        for i, tokens in enumerate(parts):
+            tokens.astype("<u2").tofile(prepared / f"{split}-{i}.bin")
+            meta["shards"][split].append({"file": f"{split}-{i}.bin"})
+    (prepared / "meta.json").write_text(json.dumps(meta))
+    return prepared
+
+
+def test_shards_stay_on_disk_and_train_as_one_file_does(sharded, dataset, tiny, bits):
+    opened = Dataset.open(sharded)
+    assert isinstance(opened.train, ShardedTokens) and isinstance(opened.val, np.memmap)
+    assert all(isinstance(shard, np.memmap) for shard in opened.share(0.9).train.shards)
+    trainers = [Trainer(tiny(max_iters=5, train_share=0.9), data) for data in (opened, dataset)]
+    events = [[str(event) for event in trainer if hasattr(event, "val")] for trainer in trainers]
+    assert len(events[0]) == len(events[1]) == 2
+    assert bits(trainers[0].model) == bits(trainers[1].model)
+    model = trainers[0].model
+    assert isinstance(model, GPT) and exact_loss(model, opened.train) == exact_loss(model, dataset.train)
+
+
+def test_a_missing_shard_is_refused(sharded, refused):
+    (sharded / "train-1.bin").unlink()
+    with refused("cannot read", "train-1.bin", "prepare the dataset again"):
+        Dataset.open(sharded)
+
+
+def test_a_large_vocabulary_is_read_in_four_bytes(tmp_path):
+    tokenizer = BPETokenizer([bytes([i, j]) for i in range(256) for j in range(256)])
+    tokens = np.array([65_791, 65_536, 3])
+    for split in ("train", "val"):
+        tokens.astype(tokenizer.dtype).tofile(tmp_path / f"{split}.bin")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    meta = {"train_tokens": 3, "val_tokens": 3, "vocab_size": tokenizer.vocab_size}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    assert Dataset.open(tmp_path).train.tolist() == tokens.tolist()
+    assert (tmp_path / "train.bin").stat().st_size == 12
+
+
+# --- losses that can be compared --------------------------------------------------------------------------
+
+
+def test_bits_per_character_do_not_depend_on_the_tokens():
+    text = "low lower lowest " * 9
+    pairs = BPETokenizer.train(text, 260)
+    letters, tokens = Dataset.from_text(text, val_share=0.5), Dataset.from_texts(text, text[76:], pairs)
+    assert letters.bits_per_character(np.log(2)) == pytest.approx(1)
+    assert tokens.bits_per_character(np.log(2)) == pytest.approx(len(pairs.encode(text[76:])) / len(text[76:]))

@@ -32,6 +32,23 @@ def test_a_saved_tokenizer_loads(tmp_path_factory, text):
     assert load_tokenizer(path).chars == CharTokenizer.from_text(text).chars
 
 
+@settings(deadline=None)
+@given(st.text())
+def test_a_stream_is_the_text_character_by_character(text):
+    tokenizer = CharTokenizer.from_text(text)
+    assert list(tokenizer.decode_stream(tokenizer.encode(text))) == list(text)
+
+
+def test_a_token_is_a_character():
+    assert CharTokenizer("abc").unit == "character"
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(2**16, "<u2"), (2**16 + 1, "<u4")])
+def test_more_tokens_than_two_bytes_can_number_take_four(size, dtype):
+    characters = [chr(i) for i in range(0x10000, 0x10000 + size)]
+    assert CharTokenizer("".join(characters)).dtype == dtype
+
+
 def test_an_unknown_character_is_named(refused):
     with refused("'z'", "'é'", "vocabulary of 3 characters"):
         CharTokenizer("abc").encode("abz\u00e9")
