@@ -1,31 +1,38 @@
 """Checkpoints: safetensors and JSON, written whole or not at all, and never a pickle.
 
-    out_dir/latest/    model.safetensors, training.safetensors, tokenizer.json, state.json
-    out_dir/previous/  the one before, in case latest is damaged
-    out_dir/best/      the one with the lowest validation loss
+    out_dir/latest/      model.safetensors, training.safetensors, tokenizer.json, state.json
+    out_dir/previous/    the one before, in case latest is damaged; then previous-2, ... (`keep_checkpoints`)
+    out_dir/best/        the one with the lowest validation loss
 
-`state.json` is written last and holds the sha256 of the other files.
+Every tensor goes by the name of its parameter (`exp_avg.h.0.attn.c_attn.weight`), so that a checkpoint knows
+nothing of how the run was laid out in memory or over processes. `state.json` holds the sha256 of the other files
+and of itself.
 """
 
 import hashlib
 import json
+import re
 import shutil
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from gptlib.config import GPTConfig, TrainConfig
+from gptlib.config import Architecture, GPTConfig, TrainConfig
 from gptlib.errors import UserError
-from gptlib.files import flush_to_disk
+from gptlib.files import flush_folder_to_disk, flush_to_disk
 from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer, load_tokenizer
 
 MODEL, TRAINING, TOKENIZER, STATE = "model.safetensors", "training.safetensors", "tokenizer.json", "state.json"
+FILES = (MODEL, TRAINING, TOKENIZER, STATE)
+DAMAGED = "damaged"
+_FREE = ("dropout", "attention")  # fields of Architecture that leave the parameters as they are
 
 
 @dataclass
@@ -40,26 +47,22 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, read and verified."""
+    """All that a run needs to go on; `folder` and `damaged` tell of where it was read."""
 
-    folder: Path
     weights: dict[str, Tensor]
-    training: dict[str, Tensor]
+    training: dict[str, Tensor]  # the optimiser's memory and the state of the random generators
     tokenizer: Tokenizer
     progress: RunProgress
     config: dict
-    vocab_size: int
+    scaler: dict  # of float16's GradScaler; empty without one
+    folder: Path | None = None
+    damaged: tuple[Path, ...] = ()  # newer ones that were passed over
 
 
-def save(
-    out_dir: str | Path,
-    name: str,
-    model: GPT,
-    optimizer: torch.optim.Optimizer,
-    tokenizer: Tokenizer,
-    config: TrainConfig,
-    progress: RunProgress,
-) -> Path:
+# --- writing ------------------------------------------------------------------------------------------
+
+
+def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> Path:
     """Write the checkpoint `out_dir/name`; a reader, or a kill at any moment, finds the old or the new one.
 
     Raises:
@@ -70,23 +73,23 @@ def save(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary / MODEL)
-        save_file(_training_tensors(optimizer), temporary / TRAINING)
-        tokenizer.save(temporary / TOKENIZER)
+        save_file({k: v.contiguous() for k, v in content.weights.items()}, temporary / MODEL)
+        save_file({k: v.contiguous() for k, v in content.training.items()}, temporary / TRAINING)
+        content.tokenizer.save(temporary / TOKENIZER)
         state = {
-            "progress": asdict(progress),
-            "config": asdict(config),
-            "vocab_size": tokenizer.vocab_size,
+            "progress": asdict(content.progress),
+            "config": content.config,
+            "scaler": content.scaler,
+            "vocab_size": content.tokenizer.vocab_size,
             "sha256": {file: _sha256(temporary / file) for file in (MODEL, TRAINING, TOKENIZER)},
         }
+        state["checksum"] = _checksum(state)
         (temporary / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         for file in temporary.iterdir():
             flush_to_disk(file)
-        if folder.exists():  # a folder cannot be replaced in one step: the old one steps aside first
-            aside = folder.with_name("previous" if name == "latest" else f".{name}.old")
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
+        _step_aside(folder, keep)  # a folder cannot be replaced in one step
         temporary.rename(folder)
+        flush_folder_to_disk(folder.parent)
         shutil.rmtree(folder.with_name(f".{name}.old"), ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot save a checkpoint in {out_dir} ({error}); free space or change out_dir") from error
@@ -95,44 +98,99 @@ def save(
     return folder
 
 
+def _step_aside(folder: Path, keep: int) -> None:
+    """latest becomes previous, previous becomes previous-2, ...; any other folder waits to be removed."""
+    ages = [folder, folder.with_name(f".{folder.name}.old")]
+    if folder.name == "latest":
+        ages = [folder, *(folder.with_name("previous" if n == 1 else f"previous-{n}") for n in range(1, keep))]
+    if folder.exists():
+        for too_old in [ages[-1], *_earlier(folder.parent)[keep - 1 :]]:
+            shutil.rmtree(too_old, ignore_errors=True)
+        for younger, older in reversed(list(pairwise(ages))):
+            if younger.exists():
+                younger.rename(older)
+
+
+def _earlier(out_dir: Path) -> list[Path]:
+    """previous, previous-2, ...: the newest first."""
+    found = [path for path in out_dir.glob("previous*") if re.fullmatch(r"previous(-\d+)?", path.name)]
+    return sorted(found, key=lambda path: int(path.name.partition("-")[2] or 1))
+
+
+def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's memory and the random state of dropout; the batches need none (see draw_starts)."""
+    names, state = _names_in_order(model, optimizer), optimizer.state_dict()["state"]
+    tensors = {f"{key}.{names[i]}": value for i, entry in state.items() for key, value in entry.items()}
+    tensors["random_state"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random_state_cuda"] = torch.cuda.get_rng_state()
+    return tensors
+
+
+def _names_in_order(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """The names of the parameters as the optimiser counts them."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _checksum(state: dict) -> str:
+    """Of everything in it but the checksum itself, in a form that does not depend on spaces or order."""
+    content = {key: value for key, value in state.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
 def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
     """Read a checkpoint folder, or the preferred one of an out_dir; a damaged one is passed over with a warning.
 
     Raises:
         UserError: there is none, or none that is whole.
     """
-    folder, damage = Path(folder), []
-    order = ("latest", "previous", "best") if prefer == "latest" else ("best", "latest", "previous")
-    candidates = [folder] if (folder / STATE).exists() else [folder / name for name in order]
+    folder, damage = Path(folder), {}
+    latest, best = [folder / "latest", *_earlier(folder)], [folder / "best"]
+    candidates = latest + best if prefer == "latest" else best + latest
+    if any((folder / file).exists() for file in FILES):
+        candidates = [folder]
     for candidate in candidates:
         if not candidate.is_dir():
             continue
         try:
             found = _read(candidate)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            damage.append(f"{candidate.name}: {error}")
+            damage[candidate] = f"{candidate.name}: {error}"
             continue
         if damage:
-            warnings.warn(f"damaged checkpoint passed over ({'; '.join(damage)}); using {candidate}", stacklevel=2)
-        return found
+            told = "; ".join(damage.values())
+            warnings.warn(f"damaged checkpoint passed over ({told}); using {candidate}", stacklevel=2)
+        return replace(found, damaged=tuple(damage))
     if damage:
-        raise UserError(f"no whole checkpoint in {folder} ({'; '.join(damage)}); train again with --init_from=scratch")
+        told = "; ".join(damage.values())
+        raise UserError(f"no whole checkpoint in {folder} ({told}); train again with --init_from=scratch")
     raise UserError(f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}")
 
 
 def _read(folder: Path) -> Checkpoint:
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    if state["checksum"] != _checksum(state):
+        raise ValueError(f"{STATE} is not what was saved")
     for file, digest in state["sha256"].items():
         if _sha256(folder / file) != digest:
             raise ValueError(f"{file} is not what was saved")
     return Checkpoint(
-        folder=folder,
         weights=load_file(folder / MODEL),
         training=load_file(folder / TRAINING),
         tokenizer=load_tokenizer(folder / TOKENIZER),
         progress=RunProgress(**state["progress"]),
         config=state["config"],
-        vocab_size=state["vocab_size"],
+        scaler=state["scaler"],
+        folder=folder,
     )
 
 
@@ -140,49 +198,53 @@ def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
     """The model that a run saved, in evaluation mode, and the checkpoint it came from."""
     saved = load(folder)
     shape = {f.name: saved.config[f.name] for f in fields(GPTConfig) if f.name in saved.config}
-    model = GPT(GPTConfig(**shape, vocab_size=saved.vocab_size))
+    model = GPT(GPTConfig(**shape, vocab_size=saved.tokenizer.vocab_size))
     model.load_state_dict(saved.weights)
     return model.eval(), saved
 
 
-def refuse_mismatch(saved: Checkpoint, config: GPTConfig, tokenizer: Tokenizer) -> None:
-    """Raise `UserError` if the saved weights belong to another shape of model or another vocabulary."""
+def refuse_mismatch(saved: Checkpoint, config: TrainConfig, tokenizer: Tokenizer) -> None:
+    """Raise `UserError` if the checkpoint belongs to another shape of model, vocabulary or optimiser."""
     if saved.tokenizer.to_json() != tokenizer.to_json():
         raise UserError(
-            f"{saved.folder} was trained on other tokens ({saved.vocab_size}) than this dataset has "
+            f"{saved.folder} was trained on other tokens ({saved.tokenizer.vocab_size}) than this dataset has "
             f"({tokenizer.vocab_size}); use the dataset it was trained on, or --init_from=scratch"
         )
-    for name in ("block_size", "n_layer", "n_head", "n_embd", "bias"):
-        if saved.config[name] != getattr(config, name):
+    must_agree = [f.name for f in fields(Architecture) if f.name not in _FREE]
+    if config.init_from == "resume":
+        must_agree.append("optimizer")
+    for name in must_agree:
+        before, now = saved.config.get(name), getattr(config, name, None)
+        if before != now:
             raise UserError(
-                f"{saved.folder} has {name} = {saved.config[name]}, not {getattr(config, name)}; "
-                f"set --{name}={saved.config[name]}, or --init_from=scratch"
+                f"{saved.folder} has {name} = {before}, not {now}; set --{name}={before}, or --init_from=scratch"
             )
 
 
-def _training_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's memory and the random state of dropout; the batches need none (see draw_starts)."""
-    state = optimizer.state_dict()["state"]
-    tensors = {f"{i}.{key}": value.contiguous() for i, entry in state.items() for key, value in entry.items()}
-    tensors["random_state"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random_state_cuda"] = torch.cuda.get_rng_state()
-    return tensors
-
-
-def restore(saved: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimiser and the random generators the state in which they were saved."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in saved.training.items():
-        if not name.startswith("random_state"):
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
+def restore(
+    saved: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> None:
+    """Give the optimiser, the scaler and the random generators the state in which they were saved."""
+    names, kinds = _names_in_order(model, optimizer), {key.split(".", 1)[0] for key in saved.training}
+    state = {
+        i: {kind: saved.training[f"{kind}.{name}"] for kind in kinds if f"{kind}.{name}" in saved.training}
+        for i, name in enumerate(names)
+    }
+    state = {i: entry for i, entry in state.items() if entry}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if saved.scaler and scaler.is_enabled():
+        scaler.load_state_dict(saved.scaler)
     torch.set_rng_state(saved.training["random_state"])
     if "random_state_cuda" in saved.training and torch.cuda.is_available():
         torch.cuda.set_rng_state(saved.training["random_state_cuda"])
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def set_aside_damaged(saved: Checkpoint) -> None:
+    """Rename what was passed over to `damaged`: the next save must not let it take the place of a whole one."""
+    for folder in saved.damaged:
+        aside = folder.with_name(DAMAGED)
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+        except OSError as error:
+            raise UserError(f"cannot rename the damaged {folder} ({error.strerror}); remove it yourself") from error

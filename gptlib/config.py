@@ -78,9 +78,11 @@ class TrainConfig(Architecture):
     beta1: float = setting(0.9, "AdamW: memory of the gradient's mean", at_least=0, below=1)
     beta2: float = setting(0.99, "AdamW: memory of the gradient's square", at_least=0, below=1)
     grad_clip: float = setting(1.0, "longest gradient that is used as it is; 0: never shortened", at_least=0)
+    max_bad_steps: int = setting(10, "steps in a row that are skipped as not finite before the run stops", at_least=1)
 
     eval_interval: int = setting(250, "steps between two evaluations", at_least=1)
     eval_iters: int = setting(20, "random batches of each split that one evaluation averages", at_least=1)
+    keep_checkpoints: int = setting(2, "checkpoints kept beside best: latest and those before it", at_least=2)
     log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))

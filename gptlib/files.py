@@ -25,6 +25,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         flush_to_disk(temporary)
         os.replace(temporary, path)
+        flush_folder_to_disk(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
     finally:
@@ -36,6 +37,16 @@ def flush_to_disk(path: Path) -> None:
     """Ask the system to put the file's bytes on the disk now, so that a power cut cannot lose them."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def flush_folder_to_disk(folder: Path) -> None:
+    """The same for the names in a folder, which renaming changes. Windows has no call for it."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

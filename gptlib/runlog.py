@@ -13,7 +13,7 @@ from gptlib.events import Event, Progress
 from gptlib.files import atomic_write
 
 LOG, CONFIG = "log.jsonl", "config.toml"
-_OF_ONE_RUN = (LOG, CONFIG, "latest", "previous", "best")
+_OF_ONE_RUN = (LOG, CONFIG, "latest", "previous*", "best", "damaged")
 
 
 class RunLog:
@@ -29,7 +29,8 @@ class RunLog:
                 _set_aside(folder)
             atomic_write(folder / CONFIG, config_as_toml(config))
             _end_last_line(folder / LOG)
-            self._file = open(folder / LOG, "a", encoding="utf-8")  # noqa: SIM115  (open as long as the run lasts)
+            # Without a buffer a line is one call of the system: a kill comes before it or after it.
+            self._file = open(folder / LOG, "ab", buffering=0)  # noqa: SIM115  (open as long as the run lasts)
         except OSError as error:
             raise UserError(
                 f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
@@ -42,8 +43,13 @@ class RunLog:
             self._write({"event": type(event).__name__, **asdict(event)})
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(_as_json(line)) + "\n")
-        self._file.flush()
+        content = json.dumps(_as_json(line)).encode() + b"\n"
+        try:
+            complete = self._file.write(content) == len(content)
+        except OSError:
+            complete = False
+        if not complete:
+            raise UserError(f"cannot write {self._file.name}: the disk is full; free space or change out_dir")
 
     def close(self) -> None:
         """Close the file."""
@@ -65,7 +71,7 @@ def _end_last_line(path: Path) -> None:
 
 
 def _set_aside(folder: Path) -> None:
-    left = [folder / name for name in _OF_ONE_RUN if (folder / name).exists()]
+    left = [path for pattern in _OF_ONE_RUN for path in folder.glob(pattern)]
     if left:
         earlier = folder / "earlier"
         shutil.rmtree(earlier, ignore_errors=True)

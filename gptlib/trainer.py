@@ -1,9 +1,10 @@
 """The one training loop: an iterator of events."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -77,6 +78,7 @@ class Trainer:
         self._forward = torch.compile(self.model) if config.compile else self.model
         self._clock = Stopwatch()
         self._stop = False
+        self._bad_steps = 0  # in a row, whose loss or gradient was not finite
 
     @property
     def step(self) -> int:
@@ -123,7 +125,8 @@ class Trainer:
             yield from [event] if logged else self._heartbeat("train")
         if self._stop:
             self._stop = False
-            yield from self._save("latest")
+            if not self._bad_steps:  # else the last good checkpoint is worth more
+                yield from self._save("latest")
 
     def _evaluation_is_due(self) -> bool:
         at_the_end = self.step >= self.config.max_iters
@@ -145,11 +148,10 @@ class Trainer:
                 micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
             self.scaler.scale(micro_loss).backward()
             loss = loss + micro_loss.detach()  # in the model's own precision, which may be float64
-        if logged or self.device.type == "cpu":  # reading the loss makes a GPU wait, so there only now and then
-            self._refuse_non_finite(loss)
         self.scaler.unscale_(self.optimizer)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip or float("inf"))
-        self.scaler.step(self.optimizer)
+        if self._is_finite(loss, grad_norm):
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
@@ -177,12 +179,29 @@ class Trainer:
                 x, y = x.pin_memory(), y.pin_memory()
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
-    def _refuse_non_finite(self, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss.item()} at step {self.step}; try a smaller learning_rate "
-                f"(now {self.config.learning_rate:g}), a longer warmup_iters or grad_clip = 1"
+    def _is_finite(self, loss: Tensor, grad_norm: Tensor) -> bool:
+        """Whether the step may change the weights; too many in a row that may not end the run.
+
+        A GPU is waited for here, which costs little: the alternative is to find out when the weights are lost.
+        """
+        if torch.isfinite(loss + grad_norm):
+            self._bad_steps = 0
+            return True
+        self._bad_steps += 1
+        if self._bad_steps >= self.config.max_bad_steps:
+            raise self._diverged(
+                f"the loss became {loss.item()} and the gradient {grad_norm.item()} at step {self.step}, "
+                f"number {self._bad_steps} in a row that is not finite"
             )
+        return False
+
+    def _diverged(self, what: str) -> UserError:
+        config = self.config
+        kept = f"; the last good checkpoint is kept in {config.out_dir}" if config.out_dir else ""
+        return UserError(
+            f"{what}; try a smaller learning_rate (now {config.learning_rate:g}), a longer warmup_iters "
+            f"or grad_clip = 1{kept}"
+        )
 
     def _evaluate(self) -> Iterator[Event]:
         self._clock.switch("evaluate")
@@ -197,9 +216,14 @@ class Trainer:
                     return
             estimates.append(summarize(losses))
         best = estimates[1].mean < self.progress.best_val
-        self.progress.best_val = min(estimates[1].mean, self.progress.best_val)
+        if best:
+            self.progress.best_val = estimates[1].mean
         self.progress.evaluated_at = self.step
         yield Evaluation(self.step, *estimates, best, self.progress.tokens, self._clock.costs())
+        if not math.isfinite(estimates[1].mean):
+            if self.step >= config.max_iters:
+                raise self._diverged(f"the validation loss is {estimates[1].mean} at the end, step {self.step}")
+            return  # and leave the last good checkpoint where it is
         if best:  # before latest: a run killed in between does this evaluation again, and saves both
             yield from self._save("best")
         yield from self._save("latest")
@@ -210,9 +234,15 @@ class Trainer:
         if not self.config.out_dir:
             return
         self._clock.switch("save")
-        folder = checkpoint.save(
-            self.config.out_dir, name, self.model, self.optimizer, self.dataset.tokenizer, self.config, self.progress
+        content = checkpoint.Checkpoint(
+            weights=self.model.state_dict(),
+            training=checkpoint.training_tensors(self.model, self.optimizer),
+            tokenizer=self.dataset.tokenizer,
+            progress=self.progress,
+            config=asdict(self.config),
+            scaler=self.scaler.state_dict(),
         )
+        folder = checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
         yield Saved(self.step, str(folder))
 
     def _start_from_checkpoint(self) -> None:
@@ -221,8 +251,9 @@ class Trainer:
         if not resume and not Path(folder).is_dir():
             raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
-        checkpoint.refuse_mismatch(saved, self.model.config, self.dataset.tokenizer)
+        checkpoint.refuse_mismatch(saved, self.config, self.dataset.tokenizer)
         self.model.load_state_dict(saved.weights)
         if resume:
-            checkpoint.restore(saved, self.optimizer)
+            checkpoint.set_aside_damaged(saved)
+            checkpoint.restore(saved, self.model, self.optimizer, self.scaler)
             self.progress = saved.progress

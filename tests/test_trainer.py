@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError
+from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError, checkpoint
 from gptlib import trainer as trainer_module
 from gptlib.optim import learning_rate_at
 
@@ -154,9 +154,92 @@ def test_every_step_uses_the_rate_of_the_schedule(tiny, dataset):
     assert rates == [learning_rate_at(step, config) for step in range(20)]
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tiny, dataset, refused):
+# --- numbers that are not finite -----------------------------------------------------------------------
+
+
+def spoil(trainer, steps, value=float("nan")):
+    """Let the loss of these steps be `value`."""
+    forward = trainer._forward
+
+    def spoiled(x, y):
+        logits, loss = forward(x, y)
+        return logits, loss * value if trainer.step in steps else loss
+
+    trainer._forward = spoiled
+
+
+def test_a_diverging_run_ends_with_advice(tiny, dataset, refused):
     trainer = Trainer(tiny(learning_rate=1e30, warmup_iters=0, grad_clip=0.0), dataset)
-    with refused("the loss became", "at step", "smaller learning_rate (now 1e+30)"):
+    with refused("the loss became", "number 10 in a row", "smaller learning_rate (now 1e+30)"):
+        list(trainer)
+
+
+def test_a_run_that_ends_before_it_is_recognised_as_diverging_does_not_end_well(tiny, dataset, refused):
+    with refused("the validation loss is nan at the end, step 5", "smaller learning_rate"):
+        list(Trainer(tiny(max_iters=5, learning_rate=1e30, warmup_iters=0, grad_clip=0.0), dataset))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_changes_no_weight_and_the_run_goes_on(tiny, dataset, bits, value):
+    trainer, after = Trainer(tiny(log_interval=1, max_bad_steps=3), dataset), {}
+    spoil(trainer, {4, 5, 8}, value)
+    for event in trainer:
+        if isinstance(event, TrainStep):
+            after[event.step] = bits(trainer.model)
+    changed = [step for step in range(1, 20) if after[step] != after[step - 1]]
+    assert changed == [step for step in range(1, 20) if step not in {4, 5, 8}]
+
+
+def test_too_many_in_a_row_end_the_run_and_the_last_good_checkpoint_is_kept(tiny, dataset, tmp_path, refused):
+    trainer = Trainer(tiny(eval_interval=2, max_bad_steps=3, out_dir=str(tmp_path)), dataset)
+    spoil(trainer, {7, 8, 9})
+    with refused("the loss became nan", "at step 9, number 3 in a row", "kept in", str(tmp_path)):
+        list(trainer)
+    assert checkpoint.load(tmp_path, prefer="latest").progress.step == 8  # the weights of step 7
+
+
+def test_weights_that_are_lost_replace_no_checkpoint(tiny, dataset, tmp_path):
+    trainer = Trainer(tiny(eval_interval=2, log_interval=1, out_dir=str(tmp_path)), dataset)
+    for event in trainer:
+        if isinstance(event, TrainStep) and event.step == 4:
+            trainer.model.wte.weight.data.fill_(float("inf"))
+        if isinstance(event, TrainStep) and event.step == 8:
+            trainer.stop()
+    assert trainer.progress.best_val < float("inf")
+    assert checkpoint.load(tmp_path, prefer="latest").progress.step == 4
+
+
+class Overflow(torch.autograd.Function):
+    """The loss as it is; its gradient overflows where the product with the scale is beyond float16."""
+
+    @staticmethod
+    def forward(ctx, loss, limit):
+        ctx.limit = limit
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return torch.where(gradient > ctx.limit, float("inf"), gradient), None
+
+
+def test_an_overflow_in_float16_halves_the_scale_skips_the_step_and_the_run_goes_on(tiny, dataset, bits):
+    trainer, scales, states = Trainer(tiny(dtype="float16", max_iters=6, log_interval=1), dataset), [], []
+    forward = trainer._forward
+    trainer._forward = lambda x, y: (None, Overflow.apply(forward(x, y)[1], 20000.0))
+    for event in trainer:
+        if isinstance(event, TrainStep):
+            scales.append(trainer.scaler.get_scale())
+            states.append(bits(trainer.model))
+    assert scales == [2.0**15, 2.0**14, 2.0**14, 2.0**14, 2.0**14, 2.0**14]  # from 2 ** 16
+    assert states[0] == states[1] and len({str(state) for state in states}) == 5
+    assert trainer.step == 6
+
+
+def test_a_gradient_that_overflows_at_every_scale_ends_the_run(tiny, dataset, refused):
+    trainer = Trainer(tiny(dtype="float16"), dataset)
+    forward = trainer._forward
+    trainer._forward = lambda x, y: (None, Overflow.apply(forward(x, y)[1], 0.0))
+    with refused("the gradient", "number 10 in a row"):
         list(trainer)
 
 

@@ -1,0 +1,38 @@
+"""`python -m gptlib.train` in processes of their own, without a second of importing torch for each.
+
+They are forked from a server that has imported it already (Python's own "forkserver"), and with it what torch
+would import at the first step of an optimiser.
+"""
+
+import multiprocessing
+import os
+import resource
+import sys
+
+from gptlib.errors import run_cli
+
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["__main__", "processes", "gptlib.train", "torch._dynamo"])
+
+
+def _train(argv, output, largest_file, environment):
+    os.environ.update(environment)
+    if largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    from gptlib.train import main
+
+    try:
+        run_cli(lambda: main(argv))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def start_training(argv, output, largest_file=None, **environment):
+    """Begin it; what it prints is appended to the file `output`. `largest_file`: bytes, as if the disk were full."""
+    process = FORKSERVER.Process(target=_train, args=(argv, output, largest_file, environment))
+    process.start()
+    return process

@@ -1,0 +1,94 @@
+"""Runs that are stopped by Ctrl-C, by SIGTERM and by `kill -9` at random moments, and go on."""
+
+import json
+import os
+import random
+import signal
+
+import pytest
+from processes import start_training
+
+from gptlib import Dataset, Trainer, checkpoint
+from gptlib.runlog import RunLog, read_log
+
+KILLS = int(os.environ.get("GPTLIB_KILLS", "20"))
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+PLAN = {"eval_interval": 5, "log_interval": 1, "dropout": 0.2, "schedule": "constant", "threads": 1}
+
+
+def checked_log(path):
+    """The events, after a look at every line: only a last one may be cut short, and those that were earlier."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    broken = [line for line in lines[:-1] if not line.endswith("}")]
+    assert len(broken) <= KILLS and all(json.loads(line) for line in lines[:-1] if line not in broken)
+    return read_log(path)
+
+
+def what_counts(events):
+    """What a run that was killed and one that was not have in common."""
+    timed = ("costs", "tokens_per_second", "folder")
+    events = [event for event in events if event["event"] in ("TrainStep", "Evaluation")]
+    return [{name: value for name, value in event.items() if name not in timed} for event in events]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
+def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, prepared, tmp_path, bits):
+    out, chance, hits, step = tmp_path / "out", random.Random(7), 0, 0
+    words = [f"--{name}={value}" for name, value in vars(tiny(**PLAN, dataset=str(prepared), out_dir=str(out))).items()]
+    log = out / "log.jsonl"
+    while hits < KILLS:
+        init_from = "resume" if (out / "latest").exists() or (out / "previous").exists() else "scratch"
+        run = start_training([*words, "--max_iters=1000000", f"--init_from={init_from}"], tmp_path / "said")
+        begun = log.stat().st_size if log.exists() else 0
+        while run.is_alive() and (not log.exists() or log.stat().st_size == begun):
+            run.join(0.01)
+        run.join(chance.uniform(0, 0.15))
+        assert run.is_alive(), (tmp_path / "said").read_text()[-2000:]
+        signum = SIGNALS[hits % 3]
+        os.kill(run.pid, signum)
+        run.join(60)
+        assert run.exitcode in (0, 130, -signum), (tmp_path / "said").read_text()[-2000:]
+        hits += 1
+        saved = [event for event in checked_log(log) if event["event"] == "Saved"]
+        said_to_be_saved = [event["step"] for event in saved if event["folder"].endswith("latest")]
+        before, step = step, checkpoint.load(out, prefer="latest").progress.step if said_to_be_saved else 0
+        assert step >= max([before, *said_to_be_saved[-1:]])
+    assert step > KILLS
+    config = tiny(**PLAN, max_iters=step + 10, out_dir=str(tmp_path / "whole"))
+    whole = Trainer(config, Dataset.open(prepared))
+    whole_log = RunLog(config, 0)
+    for event in whole:
+        whole_log(event)
+    whole_log.close()
+    last = start_training([*words, f"--max_iters={step + 10}", "--init_from=resume"], tmp_path / "said")
+    last.join(60)
+    end = checkpoint.load(out, prefer="latest")
+    assert end.progress == whole.progress
+    assert {name: tensor.numpy().tobytes() for name, tensor in end.weights.items()} == bits(whole.model)
+    assert what_counts(checked_log(log)) == what_counts(read_log(tmp_path / "whole" / "log.jsonl"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no RLIMIT_FSIZE")
+@pytest.mark.parametrize(("largest_file", "said"), [(9000, "cannot save a checkpoint in"), (1000, "cannot write")])
+def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, prepared, tmp_path, largest_file, said):
+    out, output = tmp_path / "out", tmp_path / "said"
+    words = [f"--{name}={value}" for name, value in vars(tiny(**PLAN, dataset=str(prepared), out_dir=str(out))).items()]
+    first = start_training([*words, "--max_iters=5"], tmp_path / "first")
+    first.join(60)
+    assert first.exitcode == 0
+    intact = {path.name: path.read_bytes() for path in (out / "latest").iterdir()}
+    second = start_training([*words, "--init_from=resume"], output, largest_file=largest_file)
+    second.join(60)
+    lines = [line for line in output.read_text().splitlines() if line.startswith("error: ")]
+    assert second.exitcode == 1 and len(lines) == 1 and said in lines[0] and str(out) in lines[0], output.read_text()
+    assert "Traceback" not in output.read_text() and "free" in lines[0]
+    assert {path.name: path.read_bytes() for path in (out / "latest").iterdir()} == intact
+    assert not list(out.glob(".*"))
+    third = start_training([*words, "--init_from=resume"], tmp_path / "third")
+    third.join(60)
+    assert third.exitcode == 0 and checkpoint.load(out, prefer="latest").progress.step == 20
+    assert [event["step"] for event in checked_log(out / "log.jsonl") if event["event"] == "TrainStep"] == list(
+        range(20)
+    )
