@@ -15,9 +15,8 @@ from gptlib.events import TrainStep
 from gptlib.live.picture import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_figure
 from gptlib.live.runs import Run
 from gptlib.model import GPT
+from gptlib.summary import MIB, KeptForBackward
 from gptlib.trainer import Trainer
-
-MIB = 2**20
 
 
 def sequences_of(data: Dataset, count: int, block_size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -171,44 +170,6 @@ def attention_biases(model: GPT) -> Tensor:
 
 
 # --- memory and time --------------------------------------------------------------------------------------
-
-
-class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that forward passes keep for their backward passes: `with KeptForBackward(model) as kept`.
-
-    `kept.peak` is the most at any moment. The weights are not counted, and no memory is counted twice.
-    """
-
-    class _Kept:
-        """A tensor in the hands of autograd; when autograd lets go of it, so does the account."""
-
-        def __init__(self, account: "KeptForBackward", tensor: Tensor):
-            self.account, self.tensor = account, tensor
-            account._count(tensor, +1)
-
-        def __del__(self):
-            self.account._count(self.tensor, -1)
-
-    def __init__(self, model: GPT):
-        super().__init__(lambda tensor: self._Kept(self, tensor.detach()), lambda kept: kept.tensor)
-        self._weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-        self._holders: dict[int, int] = {}
-        self.now = self.peak = 0
-
-    def __enter__(self) -> "KeptForBackward":
-        super().__enter__()
-        return self
-
-    def _count(self, tensor: Tensor, change: int) -> None:
-        storage = tensor.untyped_storage()
-        key = storage.data_ptr()
-        if key in self._weights:
-            return
-        before = self._holders.get(key, 0)
-        self._holders[key] = before + change
-        if before == 0 or before + change == 0:
-            self.now += change * storage.nbytes()
-            self.peak = max(self.peak, self.now)
 
 
 @dataclass(frozen=True)

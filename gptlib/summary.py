@@ -1,0 +1,154 @@
+"""What a run will cost, counted before it is begun: parameters, arithmetic and memory.
+
+One training step is gone through with tensors that have a shape and no content (torch's "fake tensors"), so the
+count follows the model's own code, takes no memory, and answers for a model that does not fit on this machine.
+Which kernel computes attention, and so what it keeps, is what torch chooses on a CPU (with dropout it keeps the
+whole (T, T) matrices); a GPU's kernels may keep less.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+
+from gptlib.config import TrainConfig
+from gptlib.device import autocast, pick_dtype
+from gptlib.model import GPT
+from gptlib.optim import build_optimizer
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one training step; memory in bytes."""
+
+    parameters: dict[str, int]  # by part of the model
+    flops_per_token: int  # forward and backward
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int  # what one micro-batch's forward pass leaves for its backward pass, and its logits
+
+    @property
+    def num_parameters(self) -> int:
+        """All parts together."""
+        return sum(self.parameters.values())
+
+    @property
+    def memory(self) -> int:
+        """All at once: the most that is needed when gradients of earlier micro-batches wait."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+    def __str__(self) -> str:
+        total = self.num_parameters
+        rows = [(part, f"{number:,}", f"{number / total:.1%}") for part, number in self.parameters.items()]
+        rows.append(("parameters", f"{total:,}", ""))
+        for name in ("weights", "gradients", "optimizer", "activations", "memory"):
+            size = getattr(self, name)
+            rows.append((name, f"{size / MIB:,.1f} MiB", f"{size / self.memory:.1%}"))
+        rows.append(("a token", f"{self.flops_per_token / 1e6:,.2f} MFLOP", ""))
+        return "\n".join(f"{name:<12}{number:>18}{share:>8}" for name, number, share in rows)
+
+
+def count(config: TrainConfig, vocab_size: int) -> Summary:
+    """The costs of a step of this run, of which batch_size (B) and block_size (T) matter most to the memory."""
+    shape = config.model_config(vocab_size)
+    with FakeTensorMode():
+        model = GPT(shape)
+        optimizer = build_optimizer(model, config)
+        idx = torch.zeros(config.batch_size, config.block_size, dtype=torch.int64)
+        with KeptForBackward(model) as kept, autocast(idx.device, pick_dtype(config.dtype, idx.device)):
+            logits, loss = model(idx, idx)
+        activations = kept.now + (0 if kept.holds(logits) else bytes_of([logits]))
+        loss.backward()
+        gradients = bytes_of(p.grad for p in model.parameters())
+        optimizer.step()
+        memory = bytes_of(value for state in optimizer.state.values() for value in state.values())
+        return Summary(
+            parameters=parameters_by_part(model),
+            flops_per_token=flops_per_token(model),
+            weights=bytes_of(model.parameters()),
+            gradients=gradients,
+            optimizer=memory,
+            activations=activations,
+        )
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Memory of these tensors, if none looks into another's."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def parameters_by_part(model: GPT) -> dict[str, int]:
+    """How many numbers are trained in the tokens' vectors, the positions, attention, MLP and the rest."""
+    parts: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        words = name.split(".")
+        parts[words[2] if words[0] == "h" else words[0]] += parameter.numel()
+    return dict(parts)
+
+
+def flops_per_token(model: GPT) -> int:
+    """Multiplications and additions for one token of a training step.
+
+    Each weight of a matrix takes 2 forward and 4 backward; so does each pair of tokens in attention, for queries
+    times keys and for weights times values: 12 n_layer C T (Chowdhery et al. 2022, PaLM, appendix B). Vectors that
+    are only looked up cost nothing, but `wte` is the output's matrix too.
+    """
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    looked_up.discard(id(model.wte.weight))
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in looked_up)
+    config = model.config
+    return 6 * matrices + 12 * config.n_layer * config.n_embd * config.block_size
+
+
+class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes that forward passes keep for their backward passes: `with KeptForBackward(model) as kept`.
+
+    `kept.now` is what waits now, `kept.peak` the most at any moment. The weights are not counted, and no memory
+    is counted twice.
+    """
+
+    class _Kept:
+        """A tensor in the hands of autograd; when autograd lets go of it, so does the account."""
+
+        def __init__(self, account: "KeptForBackward", tensor: Tensor):
+            self.account, self.tensor = account, tensor
+            account._count(tensor, +1)
+
+        def __del__(self):
+            self.account._count(self.tensor, -1)
+
+    def __init__(self, model: nn.Module):
+        super().__init__(lambda tensor: self._Kept(self, tensor.detach()), lambda kept: kept.tensor)
+        self._model = model  # held, so that nothing else can take the place of its weights
+        self._weights = {_memory_of(p) for p in model.parameters()}
+        self._holders: dict[int, int] = {}
+        self.now = self.peak = 0
+
+    def __enter__(self) -> "KeptForBackward":
+        super().__enter__()
+        return self
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether the tensor's memory is among what is kept now."""
+        return self._holders.get(_memory_of(tensor), 0) > 0
+
+    def _count(self, tensor: Tensor, change: int) -> None:
+        key = _memory_of(tensor)
+        if key in self._weights:
+            return
+        before = self._holders.get(key, 0)
+        self._holders[key] = before + change
+        if before == 0 or before + change == 0:
+            self.now += change * tensor.untyped_storage().nbytes()
+            self.peak = max(self.peak, self.now)
+
+
+def _memory_of(tensor: Tensor) -> int:
+    """A number for the piece of memory that a tensor looks into; fake tensors have no address."""
+    return tensor.untyped_storage()._cdata
