@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from gptlib.errors import UserError
 from gptlib.live.controls import lay_out
+from gptlib.live.lab import Prediction
 from gptlib.live.picture import Picture, as_html
 
 
@@ -17,14 +18,21 @@ class Explorer:
     Args:
         draw: takes the values of the controls by name, and returns a `Picture`, or HTML as a text.
         name: what stands in the place of the widgets where there are none.
+        prediction: asked first; controls and picture wait for an answer, or for Skip.
         controls: ipywidgets with a `value`; their keyword is their name, shown as description if they have none.
 
     Example:
         Explorer(lambda temperature: plot(temperature), "temperature", temperature=FloatSlider(min=0.1, max=2))
     """
 
-    def __init__(self, draw: Callable[..., Picture | str], name: str, **controls: widgets.Widget):
-        self.draw, self.name, self.controls = draw, name, controls
+    def __init__(
+        self,
+        draw: Callable[..., Picture | str],
+        name: str,
+        prediction: Prediction | None = None,
+        **controls: widgets.Widget,
+    ):
+        self.draw, self.name, self.prediction, self.controls = draw, name, prediction, controls
         for key, control in controls.items():
             control.description = control.description or key
             if hasattr(control, "continuous_update"):
@@ -32,9 +40,28 @@ class Explorer:
             lay_out(control).observe(lambda _: self.update(), names="value")
         self.output, self.status = widgets.HTML(), widgets.HTML()
         self.output.add_class("gptlib-picture")
-        self.box = widgets.VBox([*controls.values(), self.status, self.output])
+        self.shown = widgets.VBox([*controls.values(), self.status, self.output])
+        self.box = widgets.VBox([*self._ask(), self.shown])
         self.box.add_class("gptlib-explorer")
         self.update()
+
+    def _ask(self) -> list[widgets.Widget]:
+        """The question, its choices and Skip; any answer shows the rest, and what came of it."""
+        if self.prediction is None:
+            return []
+        self.choice = widgets.RadioButtons(options=self.prediction.choices, index=None, layout={"width": "auto"})
+        self.skip_button = widgets.Button(description="Skip", tooltip="Look without a prediction")
+        self.verdict = widgets.HTML()
+        self.shown.layout.display = "none"
+        self.choice.observe(lambda _: self._open(self.prediction.verdict(self.choice.value)), names="index")
+        self.skip_button.on_click(lambda _: self._open(""))
+        question = widgets.HTML(f"<b>Predict:</b> {html.escape(self.prediction.question)}")
+        return [question, self.choice, self.skip_button, self.verdict]
+
+    def _open(self, verdict: str) -> None:
+        self.shown.layout.display = None
+        self.skip_button.layout.display = "none"
+        self.verdict.value = f'<div role="status" aria-live="polite">{html.escape(verdict)}</div>'
 
     def values(self) -> dict[str, Any]:
         """What the controls say now."""
