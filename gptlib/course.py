@@ -25,6 +25,7 @@ LESSONS = (
     Lesson("04", "gradients", "What is a gradient, and what does its sign say?", 90),
     Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 90),
     Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 90),
+    Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 100),
 )
 
 
