@@ -34,7 +34,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-$(CORPUS): $(READY) data/data-by-char/prepare.py data/data-by-char/plays.py
+$(CORPUS): $(READY) data/data-by-char/prepare.py data/plays.py data/shakespeare.py
 	python data/data-by-char/prepare.py
 	touch $@
 

