@@ -71,7 +71,7 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
         yield stage
         for name in names:
             flush_to_disk(stage / name)
-        _move_together(stage, folder, names)
+        move_together(stage, folder, names)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write to {folder}: {reason}; free some space or choose another folder") from error
@@ -79,7 +79,8 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _move_together(stage: Path, folder: Path, names: tuple[str, ...]) -> None:
+def move_together(stage: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Move the files `names` from `stage` to `folder`, in this order; if one cannot be moved, take the others back."""
     earlier = [name for name in names if (folder / name).exists()]
     for name in earlier:
         shutil.copy2(folder / name, stage / f"{name}.earlier")

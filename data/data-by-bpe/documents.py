@@ -1,0 +1,166 @@
+"""Texts in files of several kinds, cut into spans that any process can read by itself, a block at a time.
+
+.txt .md    one document a file; a span is a range of bytes that ends with a line, or at least with a character
+.jsonl      one document a line: a JSON string, or an object with a column of text; a span is a range of whole lines
+.parquet    one document a row; a span is a row group, which is never cut
+"""
+
+import codecs
+import importlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gptlib.errors import UserError
+
+BLOCK = 2**16  # bytes of a text that are read, encoded and written at once, so that no text has to fit into memory
+ROWS = 64  # the same for the rows of a parquet file
+CONTINUATION = bytes(range(0x80, 0xC0))  # the bytes with which no character of UTF-8 begins
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a file: bytes, or row groups, from `start` to before `stop`, with about `size` bytes of text."""
+
+    path: Path
+    start: int
+    stop: int
+    size: int
+    ends_file: bool
+
+
+# --- cutting --------------------------------------------------------------------------------------------------------
+
+
+def cut(paths: Iterable[Path], size: float, column: str) -> list[Span]:
+    """All spans of the files, in order, each of about `size` bytes; the same files give the same spans."""
+    try:
+        return [span for path in paths for span in KINDS[path.suffix][0](path, size, column)]
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}; give files that you may read") from None
+
+
+def _cut_lines(path: Path, size: float, column: str, farthest: int) -> Iterator[Span]:
+    start, end = 0, path.stat().st_size
+    with open(path, "rb") as file:
+        while start < end:
+            stop = end if start + size >= end else _border(file, start + int(size), farthest)
+            yield Span(path, start, stop, stop - start, stop == end)
+            start = stop
+
+
+def _border(file: Any, near: int, farthest: int) -> int:
+    """The end of the line at `near`; if that is farther away than `farthest` (-1: no limit), of the character."""
+    file.seek(near)
+    line = file.readline(farthest)
+    if len(line) == farthest and not line.endswith(b"\n"):
+        line = line[: len(line) - len(line.lstrip(CONTINUATION))]
+    return near + len(line)
+
+
+def _cut_rows(path: Path, size: float, column: str) -> Iterator[Span]:
+    file = _open_parquet(path, column)
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    for i, group in enumerate(groups):
+        columns = [group.column(j) for j in range(group.num_columns)]
+        bytes_of_text = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == column)
+        yield Span(path, i, i + 1, bytes_of_text, i + 1 == len(groups))
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read(span: Span, column: str) -> Iterator[tuple[str, bool]]:
+    """The texts of a span, and with each whether a document ends there."""
+    try:
+        yield from KINDS[span.path.suffix][1](span, column)
+    except OSError as error:
+        raise UserError(f"cannot read {span.path}: {error.strerror or error}; run again when it can be read") from None
+
+
+def _read_text(span: Span, column: str) -> Iterator[tuple[str, bool]]:
+    decoder, position = codecs.getincrementaldecoder("utf-8")(), span.start
+    with open(span.path, "rb") as file:
+        file.seek(position)
+        while position < span.stop:
+            block = file.read(min(BLOCK, span.stop - position))
+            block += file.readline(min(BLOCK, span.stop - position - len(block)))
+            if not block:
+                raise UserError(f"{span.path} became shorter while it was read; run again")
+            position += len(block)
+            try:
+                text = decoder.decode(block, final=position == span.stop)
+            except UnicodeDecodeError:
+                raise UserError(f"{span.path} is not UTF-8 (before byte {position}); save it as UTF-8") from None
+            text = text.removeprefix("\ufeff") if position == len(block) else text  # a mark of editors on Windows
+            yield text.replace("\r\n", "\n"), span.ends_file and position == span.stop
+
+
+def _read_lines(span: Span, column: str) -> Iterator[tuple[str, bool]]:
+    with open(span.path, "rb") as file:
+        file.seek(span.start)
+        while (position := file.tell()) < span.stop:
+            line = file.readline()
+            if line.strip():
+                yield text_of(_parsed(line, span.path, position), column, f"{span.path}, byte {position}"), True
+
+
+def _parsed(line: bytes, path: Path, position: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}, byte {position}: not a line of JSON ({error}); mend it or leave it out") from None
+
+
+def text_of(row: Any, column: str, where: str) -> str:
+    """The text of a row, which is an object with a column of text, or the text itself."""
+    if isinstance(row, dict) and column not in row:
+        raise UserError(_no_column(where, column, row))
+    text = row[column] if isinstance(row, dict) else row
+    if not isinstance(text, str):
+        raise UserError(f"{where}: {str(text)[:40]!r} is not a text; name the column of text with --column")
+    return text
+
+
+def _no_column(where: object, column: str, known: Iterable[str]) -> str:
+    return f"{where} has no column {column!r}; choose one with --column: {', '.join(known) or 'there are none'}"
+
+
+def _read_rows(span: Span, column: str) -> Iterator[tuple[str, bool]]:
+    rows, numbers = _open_parquet(span.path, column), count()
+    for batch in rows.iter_batches(ROWS, row_groups=range(span.start, span.stop), columns=[column], use_threads=False):
+        for text in batch.column(0).to_pylist():
+            yield text_of(text, column, f"{span.path}, row {next(numbers)} of group {span.start}"), True
+
+
+def _open_parquet(path: Path, column: str) -> Any:
+    pyarrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
+    try:
+        file = parquet.ParquetFile(path, buffer_size=BLOCK, pre_buffer=False)  # pages as needed, not whole groups
+    except pyarrow.ArrowInvalid:
+        raise UserError(f"{path} is not a parquet file; leave it out") from None
+    if column not in file.schema_arrow.names:
+        raise UserError(_no_column(path, column, file.schema_arrow.names))
+    return file
+
+
+def import_optional(name: str) -> ModuleType:
+    """A module of the optional extra `hf`."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        package = name.split(".")[0]
+        raise UserError(f"this needs {package}; run: pip install -c constraints.txt -e '.[hf]'") from None
+
+
+KINDS = {
+    ".txt": (partial(_cut_lines, farthest=BLOCK), _read_text),
+    ".md": (partial(_cut_lines, farthest=BLOCK), _read_text),
+    ".jsonl": (partial(_cut_lines, farthest=-1), _read_lines),
+    ".parquet": (_cut_rows, _read_rows),
+}

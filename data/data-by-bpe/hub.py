@@ -1,0 +1,92 @@
+"""A dataset of the Hugging Face hub as files of JSON lines, streamed; a download that was interrupted goes on."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from documents import import_optional, text_of
+from tqdm import tqdm
+
+from gptlib.errors import UserError
+from gptlib.files import atomic_path, atomic_write
+
+PART = 2**26  # bytes of text in one file; after each of them the place in the stream is written down
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class HubText:
+    """Which texts: `column` of the first `documents` rows (0: all) of a dataset's configuration and split."""
+
+    name: str
+    config: str | None
+    split: str
+    column: str
+    documents: int
+
+
+def download(text: HubText, folder: Path) -> list[Path]:
+    """The files in `folder` that hold the texts; those that an earlier call finished are kept.
+
+    Raises:
+        UserError: no such dataset, no network, no package `datasets`, or no such column.
+    """
+    state = _earlier_state(text, folder)
+    with _network(text.name):
+        stream = import_optional("datasets").load_dataset(text.name, text.config, split=text.split, streaming=True)
+        if state["position"]:
+            stream.load_state_dict(state["position"])
+    rows = _rows(stream, text.name)
+    with tqdm(desc=text.name, unit="document", initial=state["documents"], total=text.documents or None) as progress:
+        while not state["complete"]:
+            state = _write_part(text, folder, state, rows, progress)
+            state["position"] = stream.state_dict()
+            atomic_write(folder / STATE, json.dumps(state))
+    return [_part(folder, i) for i in range(state["parts"])]
+
+
+def _rows(stream: Iterable[dict], name: str) -> Iterator[dict]:
+    with _network(name):
+        yield from stream
+
+
+@contextmanager
+def _network(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # what `datasets` raises for a name, a config, a connection
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot stream {name} ({reason}); check the name and the connection") from None
+
+
+def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
+    if (folder / STATE).exists():
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if state["text"] == asdict(text):
+            return state
+    shutil.rmtree(folder, ignore_errors=True)
+    return {"text": asdict(text), "parts": 0, "documents": 0, "position": None, "complete": False}
+
+
+def _part(folder: Path, i: int) -> Path:
+    return folder / f"{i:05}.jsonl"
+
+
+def _write_part(text: HubText, folder: Path, state: dict, rows: Iterator[dict], progress: tqdm) -> dict[str, Any]:
+    documents, ended = state["documents"], True
+    with atomic_path(_part(folder, state["parts"])) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for row in rows:
+            line = json.dumps({"text": text_of(row, text.column, f"{text.name}, row {documents}")})
+            file.write(line + "\n")
+            documents += 1
+            progress.update()
+            if documents == text.documents:
+                break
+            if file.tell() >= PART:
+                ended = False
+                break
+    return state | {"parts": state["parts"] + 1, "documents": documents, "complete": ended}
