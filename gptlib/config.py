@@ -42,11 +42,18 @@ class Architecture:
     dropout: float = setting(0.0, "share of activations set to zero while training", at_least=0, below=1)
     bias: bool = setting(True, "biases in linear layers and layer norms, as GPT-2 has them")
     attention: str = setting("fused", "attention code", choices=("fused", "naive"))
+    activation: str = setting("gelu", "bend of the MLP; gelu_tanh is GPT-2's slower one", choices=("gelu", "gelu_tanh"))
+    positions: str = setting("learned", "how a token knows its place", choices=("learned", "rotary"))
+    qk_norm: bool = setting(False, "queries and keys of one length (Henry et al. 2020)")
+    smear: bool = setting(False, "each token takes in a learned share of the one before it (modded-nanogpt)")
+    bigram: bool = setting(False, "a learned vector for each pair of neighbouring tokens (modded-nanogpt)")
 
     def __post_init__(self):
         check(self)
         if self.n_embd % self.n_head:
             raise UsageError(f"n_embd = {self.n_embd}: must be a multiple of n_head = {self.n_head}")
+        if self.positions == "rotary" and (self.n_embd // self.n_head) % 2:
+            raise UsageError(f"n_embd / n_head = {self.n_embd // self.n_head}: must be even for positions = 'rotary'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +77,9 @@ class TrainConfig(Architecture):
     batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1)
     gradient_accumulation_steps: int = setting(1, "micro-batches whose gradients make one step", at_least=1)
 
+    optimizer: str = setting("adamw", "muon: Muon for the matrices of the blocks", choices=("adamw", "muon"))
     learning_rate: float = setting(3e-3, "largest step size", above=0)
+    muon_lr: float = setting(0.02, "the same for Muon's matrices, with optimizer = 'muon'", above=0)
     min_lr: float = setting(0.0, "step size at the end of the schedule", at_least=0)
     warmup_iters: int = setting(50, "steps in which the rate climbs from 0 to learning_rate", at_least=0)
     schedule: str = setting("cosine", "how the rate falls after that", choices=("cosine", "linear", "constant"))

@@ -20,8 +20,10 @@ from gptlib.model import GPT
 
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
+ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu": "gelu"}  # theirs: ours
 WIDTH_OF_A_HEAD = 64  # in every published GPT-2
 SHOWN_DIFFERENCES = 3
+GPT2_HAS = {"bias": True, "positions": "learned", "qk_norm": False, "smear": False, "bigram": False}
 
 
 def load_gpt2(path: str | Path) -> GPT:
@@ -55,11 +57,14 @@ def save_gpt2(model: GPT, folder: str | Path) -> Path:
     """Write `model.safetensors` and `config.json` as GPT-2's own code reads them.
 
     Raises:
-        UserError: a model without biases, which GPT-2 does not know; a folder that cannot be written.
+        UserError: a model with settings that GPT-2 does not know, no biases for one; a folder that cannot be written.
     """
-    if not model.config.bias:
-        raise UserError("GPT-2 has biases and this model has none; train with --bias=true to export it")
     config, folder = model.config, Path(folder)
+    for name, needed in GPT2_HAS.items():
+        if getattr(config, name) != needed:
+            raise UserError(
+                f"{name} = {getattr(config, name)!r}: GPT-2 has {needed!r}; train with --{name}={needed} to export it"
+            )
     tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in model.state_dict().items()}
     settings = {
         "architectures": ["GPT2LMHeadModel"],
@@ -70,7 +75,7 @@ def save_gpt2(model: GPT, folder: str | Path) -> Path:
         "n_embd": config.n_embd,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
-        "activation_function": "gelu_new",
+        "activation_function": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
     }
     with atomic_files(folder, "model.safetensors", "config.json") as stage:
         contiguous = {name: t.contiguous().cpu() for name, t in tensors.items()}
@@ -89,6 +94,9 @@ def _config_of(weights: dict[str, Tensor], settings: dict, path: Path) -> GPTCon
     if missing:
         raise UserError(f"{path} is not GPT-2: it has no {' and no '.join(missing)}")
     vocab_size, n_embd = weights["wte.weight"].shape
+    activation = settings.get("activation_function", "gelu_new")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"{path} has the activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
     layers = {name.split(".")[1] for name in weights if name.startswith("h.")}
     return GPTConfig(
         vocab_size=vocab_size,
@@ -96,6 +104,7 @@ def _config_of(weights: dict[str, Tensor], settings: dict, path: Path) -> GPTCon
         n_layer=max(1, len(layers)),
         n_head=settings.get("n_head", max(1, n_embd // WIDTH_OF_A_HEAD)),
         n_embd=n_embd,
+        activation=ACTIVATIONS[activation],
     )
 
 

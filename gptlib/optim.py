@@ -1,26 +1,132 @@
-"""The optimiser and its learning-rate schedule."""
+"""The optimisers and the learning-rate schedule."""
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from gptlib.config import TrainConfig
 
+MUON_MOMENTUM = 0.9
+# Each row brings the singular values of a matrix nearer to 1: x -> a x + b x^3 + c x^5 (Jordan et al. 2024, Muon).
+NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Matrices decay, vectors (biases, layer norms) do not: pulling those to zero only distorts them."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+
+def is_matrix_of_block(name: str, parameter: Tensor) -> bool:
+    """Whether Muon takes it: the matrices inside the blocks, and neither embeddings nor vectors."""
+    return parameter.dim() == 2 and name.startswith("h.")
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
+    """Who is moved how: matrices decay, vectors (biases, layer norms) do not, since zero only distorts them.
+
+    `lr_scale` is the group's own learning rate, as a multiple of the scheduled one.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    muon = [p for name, p in named if config.optimizer == "muon" and is_matrix_of_block(name, p)]
+    rest = [p for name, p in named if config.optimizer != "muon" or not is_matrix_of_block(name, p)]
+    groups = [
+        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
+        {"params": muon, "weight_decay": 0.0, "muon": True, "lr_scale": config.muon_lr / config.learning_rate},
     ]
+    groups = [{"muon": False, "lr_scale": 1.0} | group for group in groups if group["params"]]
+    return [group | {"lr": config.learning_rate * group["lr_scale"]} for group in groups]
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019); fused: one kernel for all parameters instead of one each."""
-    groups = parameter_groups(model, config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
+    """The optimiser of a run, over the groups of `parameter_groups`."""
+    return MuonAdamW(parameter_groups(model, config), {"betas": (config.beta1, config.beta2), "eps": 1e-8})
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon for the groups that say so, AdamW (Loshchilov and Hutter 2019) for the others.
+
+    Muon (Jordan et al. 2024) moves a matrix by its momentum, made orthogonal: every direction that the gradient
+    has counts alike, also those that a few strong ones would drown. `torch.optim.Muon` does the same for one
+    matrix at a time; here all matrices of one shape are made orthogonal at once.
+
+    AdamW is PyTorch's own fused kernel, one call for all parameters. It is called by its functional form, because the
+    methods of `torch.optim.AdamW` import torch's compiler at their first use: a second at the start of every run.
+    """
+
+    def add_param_group(self, param_group: dict) -> None:
+        """As in every optimiser, without the wrapper that imports the compiler."""
+        torch.optim.Optimizer.add_param_group.__wrapped__(self, param_group)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Move every parameter that has a gradient."""
+        for group in self.param_groups:
+            (self._muon_step if group["muon"] else self._adamw_step)(group)
+
+    def _adamw_step(self, group: dict) -> None:
+        parameters = [p for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] |= {
+                    "step": torch.zeros((), device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        states = [self.state[p] for p in parameters]
+        adamw(
+            parameters,
+            [p.grad for p in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            max_exp_avg_sqs=[],
+            state_steps=[state["step"] for state in states],
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            amsgrad=False,
+            maximize=False,
+            fused=True,
+        )
+
+    def _muon_step(self, group: dict) -> None:
+        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+            momentum.lerp_(p.grad, 1 - MUON_MOMENTUM)
+            update = p.grad.lerp(momentum, MUON_MOMENTUM)  # Nesterov: look one step ahead
+            parts = 3 if p.size(0) == 3 * p.size(1) else 1  # queries, keys and values are matrices of their own
+            for pair in zip(p.chunk(parts), update.chunk(parts), strict=True):
+                by_shape.setdefault(pair[0].shape, []).append(pair)
+        for (rows, columns), pairs in by_shape.items():
+            parameters, updates = zip(*pairs, strict=True)
+            rate = group["lr"] * math.sqrt(max(1, rows / columns))  # a matrix that widens may move further
+            updates = orthogonalized(torch.stack(updates)).unbind()
+            torch._foreach_add_(list(parameters), list(updates), alpha=-rate)
+
+
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """(N, rows, columns) -> matrices with the same singular vectors and singular values near 1.
+
+    A few Newton-Schulz steps. They only multiply by polynomials of G = X X^T, which is small where X is wide, so
+    the polynomials are collected and X itself is multiplied once.
+    """
+    tall = matrices.size(1) > matrices.size(2)
+    x = matrices.mT if tall else matrices
+    x = x / x.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-7)
+    gram = x @ x.mT
+    collected = None
+    for i, (a, b, c) in enumerate(NEWTON_SCHULZ):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        collected = factor if collected is None else factor @ collected
+        if i + 1 < len(NEWTON_SCHULZ):
+            gram = factor @ gram @ factor
+    x = collected @ x
+    return x.mT if tall else x
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:

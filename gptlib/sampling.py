@@ -19,18 +19,21 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     generator: torch.Generator | None = None,
+    exact: bool = False,
 ) -> Iterator[Tensor]:
     """Continue `prompt`, one token at a time.
 
     Keys and values of earlier tokens are kept, so a new token costs one column instead of the whole
     window. Learned positions void them once the window is full: then its last half is read again
-    from position 0, and the model sees between half a window and a whole one.
+    from position 0, and the model sees between half a window and a whole one. With `exact` it always sees
+    the whole window, which is read again for every token past it.
 
     Args:
         prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
         temperature: the logits are divided by it; 0 always takes the likeliest token.
         top_k: choose among the k likeliest tokens only.
         generator: source of chance; the global one if None.
+        exact: past block_size tokens, predict from all of the last block_size.
 
     Yields:
         the next token of every stream, (B,).
@@ -43,6 +46,7 @@ def generate(
     was_training = model.training
     model.eval()
     block_size = model.config.block_size
+    kept = block_size if exact else max(1, block_size // 2)
     window = prompt[:, -block_size:].to(model.device)  # the tokens that the model sees
     cache, unread = KVCache(model.config, len(window), model.device), window
     try:
@@ -53,8 +57,8 @@ def generate(
             unread = token[:, None]
             window = torch.cat([window, unread], dim=1)
             if cache.length == block_size:
-                unread = window = window[:, -max(1, block_size // 2) :]
-                cache.length = 0
+                unread = window = window[:, -kept:]
+                cache.clear()
     finally:
         model.train(was_training)
 

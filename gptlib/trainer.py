@@ -141,7 +141,7 @@ class Trainer:
         config, started = self.config, time.perf_counter()
         learning_rate = learning_rate_at(self.step, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["lr_scale"]
         loss = 0.0
         for x, y in self._micro_batches():
             with autocast(self.device, self.dtype):
@@ -153,7 +153,7 @@ class Trainer:
         if self._is_finite(loss, grad_norm):
             self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         self.progress.step += 1
         self.progress.tokens += config.tokens_per_step
         if not logged:

@@ -36,10 +36,11 @@ def test_their_weights_in_our_model(shape, tmp_path):
     torch.testing.assert_close(GPT.from_gpt2(tmp_path)(idx)[0], model(idx).logits, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
 @pytest.mark.parametrize("shape", SHAPES)
 @torch.no_grad()
-def test_our_weights_in_their_model(shape, tmp_path):
-    model, idx = GPT(GPTConfig(**shape)).eval(), some_tokens(shape)
+def test_our_weights_in_their_model(shape, activation, tmp_path):
+    model, idx = GPT(GPTConfig(**shape, activation=activation)).eval(), some_tokens(shape)
     model.to_gpt2(tmp_path)
     reread = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(model(idx)[0], reread(idx).logits, atol=1e-4, rtol=1e-4)
@@ -83,5 +84,18 @@ def test_a_missing_or_broken_file_is_refused(tmp_path, refused):
 
 
 def test_a_model_without_biases_cannot_become_a_gpt2(tmp_path, refused):
-    with refused("biases"):
+    with refused("bias", "GPT-2 has True"):
         GPT(GPTConfig(**SHAPES[0], bias=False)).to_gpt2(tmp_path)
+
+
+def test_rotary_positions_cannot_become_a_gpt2(tmp_path, refused):
+    with refused("positions", "GPT-2 has 'learned'"):
+        GPT(GPTConfig(**SHAPES[0], positions="rotary")).to_gpt2(tmp_path)
+
+
+def test_an_activation_that_we_lack_is_refused(tmp_path, refused):
+    theirs(**SHAPES[0]).save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace("gelu_new", "relu"))
+    with refused("relu", "gelu_new"):
+        GPT.from_gpt2(tmp_path)

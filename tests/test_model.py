@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gptlib import GPT, GPTConfig
-from gptlib.model import KVCache, fused_attention, naive_attention
+from gptlib import GPT, GPTConfig, UsageError
+from gptlib.model import QK_SCALE, KVCache, Rotary, fused_attention, naive_attention
 
 SMALL = {"block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16, "vocab_size": 11}
 
@@ -31,7 +31,8 @@ def twin_of(model):
     c = model.config
     shape = {"n_positions": c.block_size, "n_embd": c.n_embd, "n_layer": c.n_layer, "n_head": c.n_head}
     no_dropout = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
-    config = transformers.GPT2Config(vocab_size=c.vocab_size, activation_function="gelu_new", **shape, **no_dropout)
+    activation = {"gelu": "gelu", "gelu_tanh": "gelu_new"}[c.activation]
+    config = transformers.GPT2Config(vocab_size=c.vocab_size, activation_function=activation, **shape, **no_dropout)
     twin = transformers.GPT2LMHeadModel(config).eval()
     linear = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
     twin.transformer.load_state_dict({k: v.T if k.endswith(linear) else v for k, v in model.state_dict().items()})
@@ -44,7 +45,10 @@ CONFIGS = [
     {"seed": 2, "n_layer": 1, "n_head": 1, "n_embd": 20, "block_size": 5, "vocab_size": 3},
     {"seed": 3, "n_head": 4, "n_embd": 32, "block_size": 16, "vocab_size": 65},
     {"seed": 4, "n_layer": 3, "attention": "naive"},
+    {"seed": 5, "activation": "gelu_tanh"},
 ]
+OPTIONS = [{"positions": "rotary"}, {"qk_norm": True}, {"smear": True}, {"bigram": True}]
+MODERN = {name: value for option in OPTIONS for name, value in option.items()}
 
 
 @pytest.mark.parametrize("settings", CONFIGS)
@@ -79,9 +83,9 @@ def test_a_model_computes_the_same_with_either_attention(bias):
     torch.testing.assert_close(fused(idx)[0], naive(idx)[0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["fused", "naive"])
-def test_a_later_token_never_changes_an_earlier_logit(attention):
-    model = build(std=0.3, attention=attention)
+@pytest.mark.parametrize("settings", [{"attention": "naive"}, {}, *OPTIONS, MODERN])
+def test_a_later_token_never_changes_an_earlier_logit(settings):
+    model = build(std=0.3, **settings)
     idx = random_tokens(model)
     before = model(idx)[0]
     for t in range(1, 8):
@@ -130,6 +134,57 @@ def test_before_training_every_token_is_about_equally_likely(n_embd, vocab_size)
     model = build(n_embd=n_embd, vocab_size=vocab_size, block_size=32)
     idx, targets = random_tokens(model, batch=16), random_tokens(model, batch=16)
     assert model(idx, targets)[1].item() == pytest.approx(math.log(vocab_size), abs=0.3)
+
+
+def test_options_start_at_ln_v_too():
+    model = build(n_embd=32, vocab_size=65, block_size=32, **MODERN)
+    idx, targets = random_tokens(model, batch=16), random_tokens(model, batch=16)
+    assert model(idx, targets)[1].item() == pytest.approx(math.log(65), abs=0.3)
+
+
+# --- options ------------------------------------------------------------------------------------------
+
+
+def test_with_rotary_positions_only_distances_count():
+    turn = Rotary(block_size=16, width=8)
+    q, k = torch.randn(2, 1, 1, 1, 8)
+    scores = [(turn(q, start + 3) * turn(k, start)).sum() for start in (0, 5, 12)]
+    torch.testing.assert_close(scores[0], scores[1])
+    torch.testing.assert_close(scores[0], scores[2])
+    assert (turn(q, 4) * turn(k, 0)).sum() != pytest.approx(scores[0].item(), abs=1e-3)
+
+
+def test_rotary_positions_turn_and_never_stretch():
+    x = torch.randn(2, 3, 16, 8)
+    torch.testing.assert_close(Rotary(16, 8)(x, 0).norm(dim=3), x.norm(dim=3))
+
+
+def test_smear_adds_a_share_of_the_token_before():
+    model, idx = build(smear=True), torch.tensor([[3, 5, 3]])
+    first, second, third = model.wte(idx)[0]
+    torch.testing.assert_close(model.embed(idx)[0], torch.stack([first, second + first / 2, third + second / 2]))
+
+
+def test_bigram_tells_the_same_token_apart_by_the_one_before_it():
+    model = build(bigram=True)
+    torch.nn.init.normal_(model.bigram.weight)
+    a, b, c = (model.embed(torch.tensor([pair]))[0, 1] for pair in ([3, 5], [4, 5], [3, 6]))
+    torch.testing.assert_close(a - model.wte.weight[5], model.bigram.weight[3 * 11 + 5])
+    torch.testing.assert_close(b - model.wte.weight[5], model.bigram.weight[4 * 11 + 5])
+    torch.testing.assert_close(c - model.wte.weight[6], model.bigram.weight[3 * 11 + 6])
+
+
+def test_with_qk_norm_no_score_runs_away():
+    model = build(std=50.0, qk_norm=True)
+    seen = []
+    model.h[0].attn.attend = lambda q, k, v, dropout: seen.append(q @ k.mT / math.sqrt(q.size(-1))) or v
+    model(random_tokens(model))
+    assert seen[0].abs().max() <= QK_SCALE * math.sqrt(8) * 1.001
+
+
+def test_an_odd_head_cannot_turn():
+    with pytest.raises(UsageError, match="must be even"):
+        build(n_embd=10, positions="rotary")
 
 
 def test_the_head_is_the_token_table_itself():

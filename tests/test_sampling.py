@@ -9,11 +9,15 @@ from gptlib.sampling import choose
 TOKENIZER = CharTokenizer("abcdefghijk")
 
 
-@pytest.fixture(params=[8, 7, 2, 1], ids="block_size={}".format)
+MODERN = {"positions": "rotary", "qk_norm": True, "smear": True, "bigram": True}
+
+
+@pytest.fixture(params=[(8, {}), (7, {}), (2, {}), (1, {}), (8, MODERN), (7, MODERN)], ids=str)
 def model(request):
     """Random weights, large enough that the likeliest token depends on all earlier ones."""
     torch.manual_seed(0)
-    model = GPT(GPTConfig(block_size=request.param, n_layer=2, n_head=2, n_embd=16, vocab_size=11))
+    block_size, options = request.param
+    model = GPT(GPTConfig(block_size=block_size, n_layer=2, n_head=2, n_embd=16, vocab_size=11, **options))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -30,22 +34,28 @@ def tokens_of(*arguments, **options):
 
 
 @torch.no_grad()
-def greedy_without_cache(model, prompt, count):
-    """What `generate` promises: the whole window is read again for every token; a full one keeps its last half."""
+def greedy_without_cache(model, prompt, count, exact=False):
+    """What `generate` promises: the whole window is read again for every token; a full one keeps its last half.
+
+    With `exact` it keeps all but its first token.
+    """
+    block_size = model.config.block_size
+    kept = block_size if exact else max(1, block_size // 2)
     window, chosen = prompt[:, -model.config.block_size :], []
     for _ in range(count):
         chosen.append(model(window)[0][:, -1].argmax(dim=-1))
         window = torch.cat([window, chosen[-1][:, None]], dim=1)
         if window.size(1) > model.config.block_size:
-            window = window[:, -max(1, model.config.block_size // 2) :]
+            window = window[:, -kept:]
     return torch.stack(chosen, dim=1)
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["fast", "exact"])
 @pytest.mark.parametrize("length", [1, 3])
 @pytest.mark.parametrize("count", [5, 40], ids=["within the window", "far past it"])
-def test_the_cache_changes_no_token(model, prompt, length, count):
-    greedy = tokens_of(model, prompt[:, :length], count, temperature=0)
-    assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count))
+def test_the_cache_changes_no_token(model, prompt, length, count, exact):
+    greedy = tokens_of(model, prompt[:, :length], count, temperature=0, exact=exact)
+    assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count, exact))
 
 
 def test_a_prompt_longer_than_block_size_counts_by_its_end(model):

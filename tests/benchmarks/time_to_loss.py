@@ -1,0 +1,116 @@
+"""From the start of a process to a loss: one JSON line a run.
+
+    python tests/benchmarks/time_to_loss.py --text PATH --recipe adamw --seed 1
+    python tests/benchmarks/time_to_loss.py --text PATH --recipe reference --nanogpt CHECKOUT
+
+`seconds` run from the start of the process to the end of an exact evaluation of the whole validation split (the last
+tenth of the text, in windows of 64). The reference is nanoGPT's published CPU recipe, in a checkout of it; the exact
+evaluation of its checkpoint is ours. Its program has one fixed seed.
+
+The recipes were chosen on the training text alone: its last 54,000 characters were held out for that.
+"""
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+STARTED = psutil.Process().create_time()
+
+SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
+QUIET = {"eval_interval": 10**6, "eval_iters": 1, "log_interval": 100}
+PLAIN = {"batch_size": 12, "bias": False, "schedule": "linear", **SHAPE, **QUIET}
+MUON = PLAIN | {"optimizer": "muon", "max_iters": 430, "learning_rate": 5e-3, "muon_lr": 0.02, "warmup_iters": 30}
+RECIPES = {
+    # nanoGPT's own numbers, in our trainer
+    "same": PLAIN
+    | {"schedule": "cosine", "max_iters": 2000, "learning_rate": 1e-3, "min_lr": 1e-4, "warmup_iters": 100},
+    "adamw": PLAIN | {"max_iters": 850, "learning_rate": 4e-3, "beta2": 0.98, "warmup_iters": 50},
+    "muon": MUON,
+    "modern": MUON | {"positions": "rotary", "smear": True, "bigram": True, "max_iters": 220},
+}
+REFERENCE = SHAPE | {"batch_size": 12, "max_iters": 2000, "lr_decay_iters": 2000, "dropout": 0.0, "eval_iters": 20}
+
+
+def split(text: str) -> tuple[str, str]:
+    """The usual nine tenths, and the last tenth."""
+    border = int(0.9 * len(text))
+    return text[:border], text[border:]
+
+
+def run_ours(text: str, recipe: str, seed: int, threads: int) -> dict:
+    """Train by a recipe and measure exactly."""
+    import torch
+
+    from gptlib import CharTokenizer, Dataset, TrainConfig, Trainer, exact_loss
+
+    dataset = Dataset.from_texts(*split(text), CharTokenizer.from_text(text))
+    trainer = Trainer(TrainConfig(**RECIPES[recipe], seed=seed, threads=threads), dataset)
+    for _ in trainer:
+        pass
+    trained = time.time()
+    loss = exact_loss(trainer.model, dataset.val).mean
+    finished = time.time()
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "seconds": finished - STARTED,
+        "val_loss": loss,
+        "steps": trainer.step,
+        "threads": torch.get_num_threads(),
+        "tokens_per_second": trainer.progress.tokens / (trained - STARTED),
+        "evaluation_seconds": finished - trained,
+    }
+
+
+def run_reference(text: str, checkout: Path) -> dict:
+    """Run nanoGPT's own program, then measure its checkpoint exactly."""
+    import numpy as np
+
+    from gptlib import GPT, CharTokenizer, exact_loss
+
+    tokenizer = CharTokenizer.from_text(text)
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = [tokenizer.encode(part).astype(np.uint16) for part in split(text)]
+        for name, part in zip(("train", "val"), tokens, strict=True):
+            part.tofile(Path(folder, f"{name}.bin"))
+        Path(folder, "meta.pkl").write_bytes(pickle.dumps({"vocab_size": tokenizer.vocab_size}))
+        options = REFERENCE | {"dataset": folder, "out_dir": folder, "device": "cpu", "compile": False}
+        options |= {"always_save_checkpoint": True}
+        words = [f"--{name}={value}" for name, value in options.items()]
+        command = [sys.executable, "train.py", "config/train_shakespeare_char.py", *words]
+        started = time.time()
+        subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
+        trained = time.time()
+        model = GPT.from_nanogpt(Path(folder, "ckpt.pt"))
+        loading = time.time() - trained
+        loss = exact_loss(model, tokens[1]).mean
+    seconds = time.time() - started - loading
+    return {"recipe": "reference", "seconds": seconds, "val_loss": loss, "steps": REFERENCE["max_iters"]}
+
+
+def main() -> None:
+    """One run, one line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--recipe", choices=["reference", *RECIPES], required=True)
+    parser.add_argument("--nanogpt", type=Path)
+    parser.add_argument("--seed", type=int, default=1337)
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    text = options.text.read_text(encoding="utf-8")
+    if options.recipe == "reference":
+        result = run_reference(text, options.nanogpt)
+    else:
+        result = run_ours(text, options.recipe, options.seed, options.threads)
+    print(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in result.items()}))
+
+
+if __name__ == "__main__":
+    main()
