@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError, checkpoint
+from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError, checkpoint, exact_loss
 from gptlib import trainer as trainer_module
 from gptlib.optim import learning_rate_at
 
@@ -362,3 +362,17 @@ def test_costs_add_up_to_the_time_that_passed(tiny, dataset, tmp_path):
     *_, i = (i for i, cost in enumerate(costs) if cost)  # taken between two moments that are known
     assert released[i] - received[1] <= sum(costs[i].values()) <= received[i + 1] - received[0]
     assert min(costs[i].values()) > 0 and costs[i]["outside"] >= 0.01 * i
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_bfloat16_learns_as_well_as_float32(tiny, dataset, seed):
+    settings = {"max_iters": 500, "eval_interval": 1000, "seed": seed, "batch_size": 2, "learning_rate": 3e-3}
+    losses = []
+    for dtype in ("float32", "bfloat16"):
+        trainer = Trainer(tiny(dtype=dtype, **settings), dataset)
+        for _ in trainer:
+            pass
+        losses.append(exact_loss(trainer.model, dataset.val).mean)
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.01)
+    assert losses[0] < 1.0  # it has learned something

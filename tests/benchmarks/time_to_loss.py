@@ -25,15 +25,17 @@ STARTED = psutil.Process().create_time()
 
 SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
 QUIET = {"eval_interval": 10**6, "eval_iters": 1, "log_interval": 100}
-PLAIN = {"batch_size": 12, "bias": False, "schedule": "linear", **SHAPE, **QUIET}
-MUON = PLAIN | {"optimizer": "muon", "max_iters": 430, "learning_rate": 5e-3, "muon_lr": 0.02, "warmup_iters": 30}
+PLAIN = {"batch_size": 12, "bias": False, **SHAPE, **QUIET}
+NANOGPT = {"max_iters": 2000, "learning_rate": 1e-3, "min_lr": 1e-4, "warmup_iters": 100, "schedule": "cosine"}
+ADAMW = {"max_iters": 1000, "learning_rate": 5e-3, "beta2": 0.98, "warmup_iters": 30, "schedule": "linear"}
+MUON = ADAMW | {"optimizer": "muon", "max_iters": 460, "muon_lr": 0.02}
+MODERN = {"positions": "rotary", "qk_norm": True, "smear": True, "bigram": True}
+SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 64, "batch_size": 24}
 RECIPES = {
-    # nanoGPT's own numbers, in our trainer
-    "same": PLAIN
-    | {"schedule": "cosine", "max_iters": 2000, "learning_rate": 1e-3, "min_lr": 1e-4, "warmup_iters": 100},
-    "adamw": PLAIN | {"max_iters": 850, "learning_rate": 4e-3, "beta2": 0.98, "warmup_iters": 50},
-    "muon": MUON,
-    "modern": MUON | {"positions": "rotary", "smear": True, "bigram": True, "max_iters": 220},
+    "same": PLAIN | NANOGPT,
+    "adamw": PLAIN | ADAMW,
+    "muon": PLAIN | MUON,
+    "modern": PLAIN | MUON | MODERN | SMALL | {"max_iters": 220, "learning_rate": 2e-2, "muon_lr": 0.04},
 }
 REFERENCE = SHAPE | {"batch_size": 12, "max_iters": 2000, "lr_decay_iters": 2000, "dropout": 0.0, "eval_iters": 20}
 

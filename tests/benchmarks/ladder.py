@@ -1,0 +1,74 @@
+"""What made the trainer fast, rung by rung, each measured in turn with the rung it stands on.
+
+    python tests/benchmarks/ladder.py --text PATH --nanogpt CHECKOUT --out notebooks/results/ladder.json
+
+Runs `time_to_loss.py` once for every rung and seed, round by round, so that a busy neighbour slows all rungs alike.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from time_to_loss import RECIPES, REFERENCE
+
+from gptlib.files import atomic_write
+
+SCRIPT = Path(__file__).with_name("time_to_loss.py")
+RUNGS = {
+    "reference": "nanoGPT, its published recipe for a CPU",
+    "same": "gptlib, the same recipe",
+    "adamw": "larger steps, falling to zero; a better start",
+    "muon": "Muon for the matrices",
+    "modern": "rotary positions, QK-norm, smear, bigrams: one layer, 64 wide, is enough",
+}
+
+
+def run(recipe: str, seed: int, options: argparse.Namespace) -> dict:
+    """One run of `time_to_loss.py`."""
+    command = [sys.executable, SCRIPT, "--text", options.text, "--recipe", recipe, "--seed", str(seed)]
+    command += ["--nanogpt", options.nanogpt, "--threads", str(options.threads)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    print(output.strip(), flush=True)
+    return json.loads(output.splitlines()[-1])
+
+
+def main() -> None:
+    """All rungs, all seeds, one file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--nanogpt", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    options = parser.parse_args()
+    runs = {rung: [] for rung in RUNGS}
+    for seed in options.seeds:
+        for rung in RUNGS:
+            runs[rung].append(run(rung, seed, options))
+    reference = statistics.median(r["seconds"] for r in runs["reference"])
+    rungs = [
+        {
+            "name": rung,
+            "words": words,
+            "steps": (REFERENCE if rung == "reference" else RECIPES[rung])["max_iters"],
+            "seconds": [r["seconds"] for r in runs[rung]],
+            "val_loss": [r["val_loss"] for r in runs[rung]],
+            "median_seconds": statistics.median(r["seconds"] for r in runs[rung]),
+            "median_val_loss": statistics.median(r["val_loss"] for r in runs[rung]),
+            "times_faster": round(reference / statistics.median(r["seconds"] for r in runs[rung]), 2),
+        }
+        for rung, words in RUNGS.items()
+    ]
+    machine = f"{options.threads} threads, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}"
+    result = {"machine": machine, "torch": torch.__version__, "seeds": options.seeds, "rungs": rungs}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(options.out, json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
