@@ -223,3 +223,12 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: Sequence[str
             raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
         raise UsageError(_unknown(word.removeprefix("--").split("=")[0], {f.name: f for f in fields(cls)}))
     return read_config(cls, path, overrides), path
+
+
+def as_arguments(config: Any) -> list[str]:
+    """The arguments from which `read_command_line` makes this config: those that differ from the defaults."""
+    return [
+        f"--{f.name}={str(value).lower() if f.type is bool else value}"
+        for f in fields(config)
+        if (value := getattr(config, f.name)) != f.default
+    ]

@@ -163,13 +163,13 @@ def test_watching_changes_no_bit_of_the_run(tiny, dataset, batch, bits):
 def test_the_live_lab_ends_with_a_picture_of_every_layer(tiny, dataset):
     settings = {name: getattr(tiny(), name) for name in ("block_size", "n_layer", "n_head", "n_embd", "batch_size")}
     lab = LayerLab("learning_rate", dataset=dataset, title="test_live", max_iters=12, threads=1, **settings)
-    assert "no run yet" in lab.image.value
+    assert "no run yet" in lab.view.image.value
     lab.start()
     deadline = time.monotonic() + 60
     while lab._worker.alive and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "finished at step 12" in lab.status.value
-    assert lab.sizes.steps == [0, 5, 10] and "block 1: gradient" in lab.image.value
+    assert "finished at step 12" in lab.view.status.value
+    assert lab.sizes.steps == [0, 5, 10] and "block 1: gradient" in lab.view.image.value
 
 
 # --- figures --------------------------------------------------------------------------------------------

@@ -170,13 +170,13 @@ def test_the_model_fits_its_tokens_and_its_loss_is_per_token(lab):
 
 def test_the_menu_chooses_and_the_plot_names_both_units(lab):
     lab.menu.value = "pairs"
-    lab.choice.index = 0
+    lab.view.choice.index = 0
     lab.start()
     lab._worker.thread.join(60)
     assert lab.runs[0].settings == {"tokens": "pairs"} and lab.runs[0].status == FINISHED
-    assert "pairs: " in lab.image.value and "bits per character" in lab.image.value
-    assert "Right" in lab.verdict.value
-    assert lab.menu in lab.box.children and lab._repr_mimebundle_()["text/plain"] == "<live lab: tokens>"
+    assert "pairs: " in lab.view.image.value and "bits per character" in lab.view.image.value
+    assert "Right" in lab.view.verdict.value
+    assert lab.menu in lab.view.box.children and lab._repr_mimebundle_()["text/plain"] == "<live lab: tokens>"
 
 
 def test_unknown_tokens_are_a_mistake_of_the_caller(lab):

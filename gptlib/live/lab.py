@@ -1,12 +1,12 @@
 """The live lab: sliders, a prediction, Run, Pause and Stop, and the curves of the last runs.
 
-The lab knows nothing about training. It starts a `Trainer`, consumes its events into a `Run`, and
-shows that. Frames are pushed as an image into an HTML widget: output captured from a thread gets
-lost or lands in another cell, an ipywidgets.Image has no alt text.
+The lab knows nothing about training. It starts a `Trainer`, consumes its events into a `Run`, and has its
+view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `chosen`, `settings()`.
 """
 
-import html
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,17 +17,21 @@ from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.device import fastest_threads
 from gptlib.errors import UserError
-from gptlib.events import Event
+from gptlib.events import Evaluation, Event
+from gptlib.live import table
 from gptlib.live.controls import make_control
+from gptlib.live.costs import memory_in_use
 from gptlib.live.curves import LivePlot
-from gptlib.live.picture import as_html
-from gptlib.live.runs import FAILED, FINISHED, STOPPED, Run, in_words
+from gptlib.live.page import current_cell
+from gptlib.live.presets import Preset
+from gptlib.live.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
+from gptlib.live.sample import short_sample
+from gptlib.live.view import LabView
 from gptlib.live.worker import Worker, warm_up
 from gptlib.trainer import CHANGEABLE, Trainer
 
-KEPT_RUNS = 5
-DRAWING_SHARE = 0.1  # at most this share of a run's time goes into its pictures
-STATUS_STYLE = "min-height: 3em; line-height: 1.5em"
+# At most these shares of a run's time go into its pictures, and into what the model writes.
+DRAWING_SHARE, SAMPLING_SHARE = 0.03, 0.02
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # A model small enough that a run takes seconds on two CPU cores, and still a GPT in every part.
 DEFAULTS = {"n_layer": 3, "n_embd": 96, "block_size": 32, "batch_size": 16, "learning_rate": 4e-3}
@@ -52,19 +56,22 @@ class Prediction:
 class Lab:
     """A live training run with sliders, as the result of a notebook cell.
 
+    A lab of another kind overrides `controls`, `new_run`, `make_trainer`, `watch` or `frame`.
+
     Args:
-        sliders: names of the settings that the learner moves (see `controls`).
+        sliders: names of the settings that the learner moves (see controls.py).
         dataset: a Dataset, or its name.
         prediction: asked first; Run waits for an answer, or for Skip.
-        title: stands over the plot. A new lab of the same title stops the run of the old one, so that
-            running a cell twice leaves no thread behind.
+        title: stands over the plot. A new lab of the same title, made by the same cell, takes the place of the
+            old one, whose run is stopped: running a cell twice leaves no thread behind.
         loss_range: the y axis.
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
+        stop_diverged: whether a run ends when its loss stays far above where it began.
         settings: any setting of `TrainConfig` that differs from `DEFAULTS`.
     """
 
-    _by_title: ClassVar[dict[str, "Lab"]] = {}
+    _by_place: ClassVar[dict[tuple[str, str], "Lab"]] = {}
 
     def __init__(
         self,
@@ -74,80 +81,51 @@ class Lab:
         title: str = "A GPT learns Shakespeare",
         loss_range: tuple[float, float] = (1.5, 4.5),
         sequences_per_step: int | None = None,
+        stop_diverged: bool = True,
         **settings: Any,
     ):
-        if title in Lab._by_title:
-            Lab._by_title[title].stop()
-        Lab._by_title[title] = self
-        self.base = TrainConfig(**(DEFAULTS | settings))
-        self.dataset = Dataset.open(dataset) if isinstance(dataset, str) else dataset
+        self.own = TrainConfig(**(DEFAULTS | settings))
+        self.named = isinstance(dataset, str)
+        if self.named:
+            self.own = replace(self.own, dataset=dataset)
+        self.base = self.own
+        self.dataset = Dataset.open(dataset) if self.named else dataset
         self.prediction, self.title, self.loss_range = prediction, title, loss_range
-        self.sequences_per_step = sequences_per_step
+        self.sequences_per_step, self.stop_diverged = sequences_per_step, stop_diverged
         self.runs: list[Run] = []
-        self._run_count = self._figure_count = 0
+        self.scale = Scale()
+        self.chosen = ""  # the learner's prediction
+        self.locked = prediction is not None  # until it is answered or skipped
+        self._figure_count = 0
         self._worker: Worker | None = None
+        self._next_frame = 0.0
+        self._why_held = ""
         self.sliders = {name: make_control(name, getattr(self.base, name)) for name in sliders}
         for slider in self.sliders.values():
             slider.observe(self._slider_moved, names="value")
-        self._build_view()
-        self._plot = LivePlot([], title, loss_range)
-        self._show_frame(None)
-        self._say("ready" if prediction is None else "predict first, then Run")
+        self.view = LabView(self, self.controls())
+        self._take_place()
+        self._plot = self._new_plot()
+        self._show(None)
+        self._say_ready()
         warm_up()
 
-    # --- the view -----------------------------------------------------------------------------------
+    def _take_place(self) -> None:
+        place = (current_cell(), self.title)
+        if (old := Lab._by_place.get(place)) is not None:
+            old.stop()
+            if place[0]:  # its output was replaced, so nobody sees it; elsewhere it may still stand in the page
+                old.view.close()
+        Lab._by_place[place] = self
 
-    def _build_view(self) -> None:
-        self.run_button = widgets.Button(description="Run", button_style="primary", tooltip="Train with these settings")
-        self.pause_button = widgets.Button(description="Pause", tooltip="Hold the run, or let it go on", disabled=True)
-        self.stop_button = widgets.Button(description="Stop", tooltip="End the run now", disabled=True)
-        self.run_button.on_click(lambda _: self.start())
-        self.pause_button.on_click(lambda _: self.pause())
-        self.stop_button.on_click(lambda _: self.stop())
-        self.image, self.status, self.costs, self.verdict = (widgets.HTML() for _ in range(4))
-        for widget, name in ((self.image, "plot"), (self.status, "status"), (self.costs, "costs")):
-            widget.add_class(f"gptlib-{name}")
-        buttons = widgets.HBox([self.run_button, self.pause_button, self.stop_button])
-        below = [buttons, self.status, self.costs, self.image, self.verdict]
-        self.box = widgets.VBox([*self._build_prediction(), *self.sliders.values(), *below])
-        self.box.add_class("gptlib-lab")
+    def _say_ready(self) -> None:
+        self.view.say("predict first, then Run" if self.locked else "ready")
 
-    def _build_prediction(self) -> list[widgets.Widget]:
-        if self.prediction is None:
-            return []
-        self.choice = widgets.RadioButtons(options=self.prediction.choices, index=None, layout={"width": "auto"})
-        self.skip_button = widgets.Button(
-            description="Skip", tooltip="Run without a prediction", layout={"width": "6em"}
-        )
-        self.run_button.disabled = True
-        self.choice.observe(lambda _: self._unlock(), names="index")
-        self.skip_button.on_click(lambda _: self._unlock())
-        question = widgets.HTML(f"<b>Predict:</b> {html.escape(self.prediction.question)}")
-        return [question, self.choice, self.skip_button]
+    # --- what other kinds of labs change --------------------------------------------------------------
 
-    def _unlock(self) -> None:
-        if self.run_button.disabled:
-            self.run_button.disabled = False
-            self.skip_button.layout.display = "none"
-            self._say("ready")
-
-    def _say(self, text: str) -> None:
-        """Show a sentence in the status line, which screen readers announce; two lines high, so that nothing jumps."""
-        self.status.value = f'<div role="status" aria-live="polite" style="{STATUS_STYLE}">{html.escape(text)}</div>'
-
-    def _show_frame(self, run: Run | None) -> None:
-        alt = f"{self.title}: " + (f"run {run.number} ({run.label}), {run.summary()}" if run else "no run yet")
-        self.image.value = as_html(self._plot.frame(run), alt)
-
-    def _show_costs(self, run: Run) -> None:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in run.shares().items())
-        self.costs.value = f"<small>{run.seconds():.1f} s: {shares}</small>"
-
-    # --- what the buttons do ----------------------------------------------------------------------------
-
-    def settings(self) -> dict[str, Any]:
-        """What the sliders say now."""
-        return {name: slider.value for name, slider in self.sliders.items()}
+    def controls(self) -> list[widgets.Widget]:
+        """What the learner moves: the sliders."""
+        return list(self.sliders.values())
 
     def new_run(self, number: int, **settings: Any) -> Run:
         """A run as the sliders say, but for `settings`; its number gives it its colour."""
@@ -155,39 +133,68 @@ class Lab:
         shown = {name: getattr(config, name) for name in {**self.sliders, **settings}}
         return Run((number - 1) % KEPT_RUNS + 1, config, shown)
 
+    def make_trainer(self, run: Run) -> Trainer:
+        """What trains; called in the thread."""
+        return Trainer(run.config, self.dataset)
+
+    def watch(self, run: Run, event: Event) -> None:
+        """Look at an event before it is shown; called in the thread."""
+
+    def frame(self, run: Run | None) -> tuple[bytes, str]:
+        """The picture of the runs as PNG, and its numbers in words; `run` is the one that goes on, or the last."""
+        return self._plot.frame(), self._plot.alt()
+
+    # --- what the buttons do ----------------------------------------------------------------------------
+
+    def settings(self) -> dict[str, Any]:
+        """What the sliders say now."""
+        return {name: slider.value for name, slider in self.sliders.items()}
+
+    @property
+    def running(self) -> bool:
+        """Whether a run goes on, is paused, or waits for its turn."""
+        return bool(self.runs) and self.runs[-1].status == RUNNING and self._worker is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether the run is paused."""
+        return self._worker is not None and self._worker.held
+
     def start(self) -> None:
         """Begin a run with the settings of the sliders; one that still runs is stopped first."""
+        self._start(lambda worker: None)
+
+    def step(self) -> None:
+        """One optimiser step of the run that is there, or the first one of a new run; then hold."""
+        self._why_held = "paused at"
+        if self.running:
+            self._worker.step()
+        else:
+            self._start(Worker.step)
+
+    def _start(self, prepare: Callable[[Worker], None]) -> None:
         self.stop(wait=5.0)
         try:
-            run = self.new_run(self._run_count + 1)
+            run = self.new_run(1)
         except UserError as error:
-            self._say(str(error))
+            self.view.say(str(error))
             return
-        self._run_count += 1
-        self.runs = [*self.runs, run][-KEPT_RUNS:]
-        if self.prediction is not None and self.choice.index is not None:
-            run.prediction = self.prediction.choices[self.choice.index]
-        self._plot = LivePlot(self.runs, self._plot_title(run), self.loss_range)
+        run.prediction, run.unit = self.chosen, self.dataset.tokenizer.unit
+        self.runs = add_run(self.runs, run)
+        self._plot = self._new_plot()
         self._next_frame = 0.0
-        self.stop_button.disabled = self.pause_button.disabled = False
-        self._worker = Worker(
-            make_trainer=lambda: self._trainer(run),
-            on_event=lambda event: self._consume(run, event),
+        self._worker = worker = Worker(
+            make_trainer=lambda: self._begin(run),
+            on_event=lambda event: self._consume(run, event, worker),
             on_end=lambda reason: self._end(run, reason),
-            on_wait=lambda: self._say("waiting: another run has to end first"),
+            on_wait=lambda: self.view.say("waiting: another run has to end or to pause first"),
+            on_hold=lambda: self._say_held(self._why_held),
         )
-        self._worker.start()
-
-    def _plot_title(self, run: Run) -> str:
-        return f"{self.title}\nyou predicted: {run.prediction}" if run.prediction else self.title
-
-    @cached_property
-    def threads(self) -> int:
-        """Measured once a lab: the same number for all its runs, so that equal settings give equal curves."""
-        return self.base.threads or fastest_threads()
-
-    def _trainer(self, run: Run) -> Trainer:
-        return Trainer(replace(run.config, threads=self.threads), self.dataset)
+        prepare(worker)
+        self.view.answer("")
+        self.view.buttons()
+        self.view.runs()
+        worker.start()
 
     def stop(self, wait: float = 0.0) -> None:
         """End the run, if there is one."""
@@ -196,18 +203,70 @@ class Lab:
 
     def pause(self) -> None:
         """Hold the run, or let it go on."""
-        going = self.pause_button.description == "Pause"
-        self.pause_button.description = "Resume" if going else "Pause"
-        (self._worker.pause if going else self._worker.resume)()
-        self._say(f"{'paused at' if going else 'running on from'} step {self.runs[-1].step:,}")
+        if self.held:
+            self._worker.resume()
+            self._say_held("running on from")
+        else:
+            self._hold("paused at")
+
+    def _hold(self, why: str) -> None:
+        self._why_held = why
+        self._worker.pause()
+        self.view.buttons()
+
+    def _say_held(self, words: str) -> None:
+        self._show(self.runs[-1])
+        self.view.say(f"{words} step {self.runs[-1].step:,} of {self.runs[-1].config.max_iters:,}")
+        self.view.buttons()
+
+    def reset(self) -> None:
+        """Back to the first settings, with no run and an empty plot."""
+        self.stop(wait=5.0)
+        self.runs = []
+        self.view.preset.value = None
+        self.load(None)
+        self.view.answer("")
+        self._show_others()
+        self._say_ready()
+
+    def deserted(self) -> None:
+        """Nobody looks any more: hold the run, so that it costs nothing and can go on where it is seen again."""
+        if self.running and not self.held:
+            self._hold("paused, since the lab was no longer shown anywhere, at")
+
+    def unlock(self) -> None:
+        """Run without a prediction."""
+        if self.locked:
+            self.locked = False
+            self.view.buttons()
+            self._say_ready()
+
+    def predict(self, choice: str | None) -> None:
+        """The learner's prediction for the runs to come."""
+        self.chosen = choice or ""
+        self.unlock()
+
+    def load(self, preset: Preset | None) -> None:
+        """Set the sliders, and what no slider shows, to settings worth trying; None: to the lab's own."""
+        settings = preset.settings if preset else {}
+        self.base = replace(self.own, **settings)
+        for name, slider in self.sliders.items():
+            slider.value = getattr(self.base, name)
+        hidden = {name: value for name, value in settings.items() if name not in self.sliders}
+        words = f" It also sets {in_words(hidden)}." if hidden else ""
+        self.view.comment_on(f"{preset.comment}{words} Press Run." if preset else "")
 
     def _slider_moved(self, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
         name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
         self._keep_product(name, change["old"], change["new"])
-        if name not in CHANGEABLE or self._worker is None or not self._worker.alive or self._worker.trainer is None:
+        if name not in CHANGEABLE or not self.running or self._worker.trainer is None:
             return
-        self._worker.trainer.change(**{name: change["new"]})
+        try:
+            self._worker.change(**{name: change["new"]})
+        except UserError as error:
+            self.view.say(str(error))
+            return
         run = self.runs[-1]
         run.marks.append((run.step, in_words({name: change["new"]})))
 
@@ -225,46 +284,127 @@ class Lab:
         this.value = min(onwards or [old], key=lambda n: abs(n - new))
         other.value = product // this.value
 
-    # --- what the worker's thread calls -------------------------------------------------------------------
+    # --- several runs -----------------------------------------------------------------------------------
 
-    def _consume(self, run: Run, event: Event) -> None:
+    def hide(self, run: Run, hidden: bool = True) -> None:
+        """Leave a run out of the plot, or show it again."""
+        run.hidden = hidden
+        self._redraw()
+
+    def rename(self, run: Run, name: str) -> None:
+        """Give a run a name, in place of its settings."""
+        run.name = name.strip()
+        self._redraw()
+
+    def delete(self, run: Run) -> None:
+        """Forget a run; if it still goes on, it is stopped."""
+        if run is self.runs[-1]:
+            self.stop(wait=5.0)
+        self.runs = [other for other in self.runs if other is not run]
+        self._show_others()
+
+    def compare(self, scale: Scale) -> None:
+        """Draw the runs on other axes."""
+        self.scale = scale
+        self._redraw()
+
+    def command(self, run: Run) -> str:
+        """The command line that repeats a run in a terminal; '' if its text is only in this notebook."""
+        return table.command(run.config) if self.named else ""
+
+    def _show_others(self) -> None:
+        self.view.runs()
+        self.view.buttons()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._plot = self._new_plot()
+        self._show(self.runs[-1] if self.runs else None)
+        self.view.folded_out()
+
+    # --- what is drawn, mostly from the worker's thread ---------------------------------------------------
+
+    def _new_plot(self) -> LivePlot:
+        run = self.runs[-1] if self.runs else None
+        growing = run if run and run.status == RUNNING else None
+        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale)
+
+    def plot_title(self, run: Run | None) -> str:
+        """The title, and what was predicted of this run."""
+        return f"{self.title}\nyou predicted: {run.prediction}" if run and run.prediction else self.title
+
+    def _show(self, run: Run | None) -> None:
+        self.view.frame(*self.frame(run))
+        self.view.run(run)
+
+    @cached_property
+    def threads(self) -> int:
+        """Measured once a lab: the same number for all its runs, so that equal settings give equal curves."""
+        return self.base.threads or fastest_threads()
+
+    def _begin(self, run: Run) -> Trainer:
+        run.config = replace(run.config, threads=self.threads)
+        trainer = self.make_trainer(run)
+        run.vocab_size = trainer.dataset.vocab_size
+        run.memory = (memory_in_use(),) * 2
+        return trainer
+
+    def _consume(self, run: Run, event: Event, worker: Worker) -> None:
+        run.paused = worker.paused_seconds
+        self.watch(run, event)
         run.consume(event)
-        run.paused = self._worker.paused_seconds
+        if self.stop_diverged and (reason := run.divergence()):
+            run.status, run.message = DIVERGED, reason
+            worker.stop()
+            return
+        if isinstance(event, Evaluation):
+            self._write(run, worker.trainer)
         started = time.perf_counter()
         if started < self._next_frame:
             return
-        self._show_frame(run)
-        self._show_costs(run)
-        self._say(run.summary() + (" (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""))
+        run.memory = (run.memory[0], max(run.memory[1], memory_in_use()))
+        self._show(run)
+        doing = " (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""
+        self.view.say(run.summary() + doing, aloud=isinstance(event, Evaluation))
         cost = time.perf_counter() - started
         run.drawing += cost
         self._next_frame = started + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
+    def _write(self, run: Run, trainer: Trainer) -> None:
+        started = time.perf_counter()
+        seconds = SAMPLING_SHARE * run.seconds() - run.sampling
+        with suppress(RuntimeError):  # a model whose numbers are not finite has no next token
+            run.sample = short_sample(trainer.model, trainer.dataset, seconds, run.config.seed)
+        run.sampling += time.perf_counter() - started
+
     def _end(self, run: Run, reason: str) -> None:
-        run.message = reason
-        if run.status != FINISHED:
-            run.status = FAILED if reason else STOPPED
-        self._show_frame(run)
-        self._show_costs(run)
-        self.stop_button.disabled = self.pause_button.disabled = True
-        self.pause_button.description = "Pause"
-        if run.prediction and run.status == FINISHED:
-            self.verdict.value = f"<b>You predicted:</b> {html.escape(self.prediction.verdict(run.prediction))}"
-        self._say(run.summary())
+        if run.status == RUNNING:
+            run.status, run.message = (FAILED if reason else STOPPED), reason
+        if run not in self.runs:  # deleted meanwhile
+            return
+        self._show(run)
+        self.view.buttons()
+        if run.prediction and run.status in (FINISHED, DIVERGED):
+            self.view.answer(self.prediction.verdict(run.prediction))
+        self.view.say(run.summary())
+        self.view.folded_out()
 
     # --- without a front end ---------------------------------------------------------------------------------
 
     def train(self, **settings: Any) -> Run:
-        """The same run in this cell, apart from the lab's own, for a figure that is stored with the notebook."""
+        """The same run in this cell, to its end whatever its loss does, for a figure stored with the notebook."""
         warm_up().join()  # it draws from the same random numbers as this run's initial weights
         self._figure_count += 1
         run = self.new_run(self._figure_count, **settings)
-        for event in self._trainer(run):
+        run.unit = self.dataset.tokenizer.unit
+        for event in self._begin(run):
             run.consume(event)
         return run
 
+    def __repr__(self) -> str:
+        return f"<live lab: {', '.join(self.sliders)}>"
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""
-        data = {"text/plain": f"<live lab: {', '.join(self.sliders)}>"}
-        view = self.box._repr_mimebundle_() or {}
-        return data | {kind: value for kind, value in view.items() if "widget-view" in kind}
+        view = self.view.box._repr_mimebundle_() or {}
+        return {"text/plain": repr(self)} | {kind: value for kind, value in view.items() if "widget-view" in kind}

@@ -4,14 +4,16 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError
-from gptlib.events import Event
+from gptlib.events import Event, TrainStep
 from gptlib.trainer import Trainer
 
 _turn = threading.Lock()  # two runs at once would fight for the same cores: the second waits for its turn
+OUT_OF_MEMORY = "out of memory: choose a smaller batch_size (and more gradient_accumulation_steps), block_size or model"
 
 
 @cache
@@ -30,6 +32,18 @@ def warm_up() -> threading.Thread:
     return thread
 
 
+def reason_for(error: Exception) -> str:
+    """Why a run failed, in one plain sentence."""
+    if isinstance(error, UserError):
+        return str(error)
+    first_line = next(iter(str(error).splitlines()), "")
+    # torch: "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory"
+    out_of_memory = ("allocate memory", "out of memory")
+    if isinstance(error, MemoryError) or any(words in first_line for words in out_of_memory):
+        return OUT_OF_MEMORY
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+
+
 class Worker:
     """Runs one Trainer to its end in a daemon thread.
 
@@ -37,7 +51,8 @@ class Worker:
         make_trainer: called in the thread, since building a model takes time too.
         on_event: called in the thread with each event.
         on_end: called once at the end, with the reason if the run failed, else with ''.
-        on_wait: called if another run has to end first.
+        on_wait: called if another run has to end or to pause first.
+        on_hold: called in the thread when it holds.
     """
 
     def __init__(
@@ -46,13 +61,19 @@ class Worker:
         on_event: Callable[[Event], None],
         on_end: Callable[[str], None],
         on_wait: Callable[[], None],
+        on_hold: Callable[[], None],
     ):
-        self._make_trainer, self._on_event, self._on_end, self._on_wait = make_trainer, on_event, on_end, on_wait
+        self._make_trainer, self._on_event, self._on_end = make_trainer, on_event, on_end
+        self._on_wait, self._on_hold = on_wait, on_hold
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
+        self.stepping = self._has_turn = False
+        self._log_interval = 0  # what it is when not stepping
         self.trainer: Trainer | None = None
         self.paused_seconds = 0.0
         self.thread = threading.Thread(target=self._work, name="gptlib-live", daemon=True)
+
+    # --- from outside ---------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin, or wait for the run before."""
@@ -62,16 +83,29 @@ class Worker:
         """Ask the run to end, and wait up to `wait` seconds until it has."""
         self._stop.set()
         self._go.set()
-        if wait:
+        if wait and self.thread is not threading.current_thread():
             self.thread.join(wait)
 
     def pause(self) -> None:
-        """Hold the run after its next event."""
+        """Hold the run after its next event; meanwhile another one may have its turn."""
         self._go.clear()
 
     def resume(self) -> None:
         """Go on."""
+        self._pace(stepping=False)
         self._go.set()
+
+    def step(self) -> None:
+        """Go on for one optimiser step, and hold again."""
+        self._pace(stepping=True)
+        self._go.set()
+
+    def change(self, **settings: Any) -> None:
+        """Change settings of the running Trainer; one that is not built yet keeps those that it was given."""
+        if self.trainer is not None:
+            self._log_interval = settings.get("log_interval", self._log_interval)
+            self.trainer.change(**settings)
+            self._pace(self.stepping)
 
     @property
     def alive(self) -> bool:
@@ -79,35 +113,67 @@ class Worker:
         return self.thread.is_alive()
 
     @property
+    def held(self) -> bool:
+        """Whether the run is paused, or about to be."""
+        return not self._go.is_set()
+
+    @property
     def stopped(self) -> bool:
         """Whether somebody asked the run to end."""
         return self._stop.is_set()
 
+    def _pace(self, stepping: bool) -> None:
+        """Step by step every step is logged, or nobody would see it."""
+        self.stepping = stepping
+        if self.trainer is not None:
+            self.trainer.change(log_interval=1 if stepping else self._log_interval)
+
+    # --- in the thread --------------------------------------------------------------------------------
+
     def _work(self) -> None:
         reason = ""
-        if not _turn.acquire(blocking=False):
-            self._on_wait()
-            while not _turn.acquire(timeout=0.1):
-                if self._stop.is_set():
-                    self._on_end("")
-                    return
         try:
-            self.trainer = self._make_trainer()
-            for event in self.trainer:
-                self._on_event(event)
-                self._hold()
-                if self._stop.is_set():
-                    break
-        except UserError as error:
-            reason = str(error)
+            if self._take_turn():
+                self._train()
         except Exception as error:  # a thread must not die in silence: whatever it was, the learner reads it
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_for(error)
         finally:
-            _turn.release()
+            self._leave_turn()
         self._on_end(reason)
 
+    def _train(self) -> None:
+        self.trainer = self._make_trainer()
+        self._log_interval = self.trainer.config.log_interval
+        self._pace(self.stepping)
+        for event in self.trainer:
+            self._on_event(event)
+            if self.stepping and isinstance(event, TrainStep):
+                self._go.clear()
+            self._hold()
+            if self.stopped:
+                break
+
     def _hold(self) -> None:
-        if not self._go.is_set():
-            started = time.perf_counter()
-            self._go.wait()
-            self.paused_seconds += time.perf_counter() - started
+        """Wait as long as the run is paused, and let others have their turn meanwhile."""
+        if self._go.is_set() or self.stopped:
+            return
+        started = time.perf_counter()
+        self._leave_turn()
+        self._on_hold()
+        self._go.wait()
+        self._take_turn()  # or not, if the run was stopped meanwhile; then the loop ends
+        self.paused_seconds += time.perf_counter() - started
+
+    def _take_turn(self) -> bool:
+        """Wait for the turn; False if the run was stopped before it came."""
+        self._has_turn = _turn.acquire(blocking=False)
+        if not self._has_turn:
+            self._on_wait()
+        while not self._has_turn and not self.stopped:
+            self._has_turn = _turn.acquire(timeout=0.1)
+        return self._has_turn
+
+    def _leave_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            _turn.release()

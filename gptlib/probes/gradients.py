@@ -14,7 +14,7 @@ from gptlib.dataset import Dataset, cut_windows, draw_starts
 from gptlib.events import Event, TrainStep
 from gptlib.live.curves import MARKERS
 from gptlib.live.lab import Lab
-from gptlib.live.picture import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, as_html, new_figure
+from gptlib.live.picture import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_figure
 from gptlib.live.runs import Run
 from gptlib.model import GPT
 from gptlib.tokenizer import CharTokenizer
@@ -241,19 +241,20 @@ class LayerLab(Lab):
         self.sizes: LayerSizes | None = None
         super().__init__(*sliders, title=title, **{"log_interval": 1, **settings})
 
-    def _trainer(self, run: Run) -> Trainer:
-        trainer = super()._trainer(run)
+    def make_trainer(self, run: Run) -> Trainer:
+        """What trains, and beside it what measures its layers."""
+        trainer = super().make_trainer(run)
         self.sizes = LayerSizes(trainer.model, fixed_batch(self.dataset, run.config.block_size))
         return trainer
 
-    def _consume(self, run: Run, event: Event) -> None:
+    def watch(self, run: Run, event: Event) -> None:
+        """Measure."""
         self.sizes.consume(event)
-        super()._consume(run, event)
 
-    def _show_frame(self, run: Run | None) -> None:
-        config, title = (run.config, self._plot_title(run)) if run else (self.base, self.title)
-        picture = plot_layer_sizes(self.sizes, config.max_iters, title)
-        self.image.value = as_html(picture.png, picture.alt)
+    def frame(self, run: Run | None) -> tuple[bytes, str]:
+        """Gradients on the left, updates on the right."""
+        picture = plot_layer_sizes(self.sizes, (run.config if run else self.base).max_iters, self.plot_title(run))
+        return picture.png, picture.alt
 
 
 # --- figures ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from gptlib.errors import UserError
 from gptlib.live.controls import lay_out
 from gptlib.live.curves import MARKERS
 from gptlib.live.lab import Lab
-from gptlib.live.picture import BLUE, COLORS, GREY, VERMILION, Picture, as_html, new_figure
+from gptlib.live.picture import BLUE, COLORS, GREY, VERMILION, Picture, new_figure
 from gptlib.live.runs import Run
 from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
 from gptlib.trainer import Trainer
@@ -199,10 +199,9 @@ class TokenizerLab(Lab):
         settings = {"eval_iters": 30, **settings}
         super().__init__(dataset=self.data[self.menu.value], title=title, **settings)
 
-    def _build_view(self) -> None:
-        super()._build_view()
-        first = self.box.children.index(self.status) - 1  # above the buttons
-        self.box.children = (*self.box.children[:first], self.menu, *self.box.children[first:])
+    def controls(self) -> list[widgets.Widget]:
+        """The menu of tokenizers, below the sliders."""
+        return [*super().controls(), self.menu]
 
     def new_run(self, number: int, tokens: str = "", **settings: Any) -> Run:
         """The next run, with the tokens of this name, or else those that the menu says."""
@@ -212,13 +211,15 @@ class TokenizerLab(Lab):
         run.settings = {"tokens": tokens}
         return run
 
-    def _trainer(self, run: Run) -> Trainer:
+    def make_trainer(self, run: Run) -> Trainer:
+        """What trains on the run's own tokens."""
         self.dataset = self.data[run.settings["tokens"]]
-        return super()._trainer(run)
+        return super().make_trainer(run)
 
-    def _show_frame(self, run: Run | None) -> None:
-        picture = self.plot(self.runs, self._plot_title(run) if run else self.title)
-        self.image.value = as_html(picture.png, picture.alt)
+    def frame(self, run: Run | None) -> tuple[bytes, str]:
+        """The runs in both units."""
+        picture = self.plot([run for run in self.runs if not run.hidden], self.plot_title(run))
+        return picture.png, picture.alt
 
     def bits(self, run: Run) -> float:
         """The last validation loss of a run, in bits per character."""
@@ -228,8 +229,8 @@ class TokenizerLab(Lab):
         """Some runs of this lab, in both units."""
         return plot_two_units(runs, self.lengths, self.characters, title)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return super()._repr_mimebundle_(include, exclude) | {"text/plain": "<live lab: tokens>"}
+    def __repr__(self) -> str:
+        return "<live lab: tokens>"
 
 
 # --- figures --------------------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+// What ipywidgets leave out, for the part of the page around this widget: accessible names and states for
+// screen readers, and word to Python when nobody looks at it any more.
+
+function name(root) {
+  for (const control of root.querySelectorAll(".jupyter-widgets")) {
+    const label = control.querySelector(":scope > .widget-label");
+    const text = label && (label.textContent.trim() || label.title);
+    if (text) {
+      for (const handle of control.querySelectorAll("[role=slider]")) set(handle, "aria-label", text);
+      for (const number of control.querySelectorAll(":scope > .widget-readout[contenteditable]")) {
+        set(number, "role", "textbox");
+        set(number, "aria-label", `${text}, as a number`);
+      }
+      if (control.classList.contains("widget-radio")) {
+        set(control, "role", "radiogroup");
+        set(control, "aria-label", text);
+      }
+    }
+    if (control.classList.contains("jupyter-button") && control.classList.contains("widget-toggle-button")) {
+      set(control, "aria-expanded", String(control.classList.contains("mod-active")));
+    }
+  }
+}
+
+function set(node, attribute, value) {
+  if (node.getAttribute(attribute) !== value) node.setAttribute(attribute, value);
+}
+
+export default {
+  render({ model, el }) {
+    el.style.display = "none";
+    const say = word => model.send({ view: word });
+    const answer = () => say("here");
+    const leave = () => say("gone");
+    let root, waiting = false;
+    const observer = new MutationObserver(() => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; name(root); });
+    });
+    const begin = () => {
+      root = el.closest(".gptlib-named");
+      if (!root) return requestAnimationFrame(begin); // not in the page yet
+      name(root);
+      observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
+    };
+    begin();
+    model.on("msg:custom", answer); // Python asks who is there
+    window.addEventListener("pagehide", leave);
+    answer();
+    return () => {
+      observer.disconnect();
+      model.off("msg:custom", answer);
+      window.removeEventListener("pagehide", leave);
+      leave();
+    };
+  },
+};

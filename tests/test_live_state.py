@@ -1,0 +1,407 @@
+"""What a lab knows of its runs, and what becomes of it: tables, axes, commands, costs, samples, bad ends."""
+
+import csv
+import gc
+import io
+import math
+import re
+import shlex
+import threading
+import time
+
+import psutil
+import pytest
+import torch
+from ipywidgets.widgets.widget import _instances
+from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # noqa: F401  (make_lab is a fixture)
+
+from gptlib import TrainConfig, Trainer
+from gptlib.config import read_command_line
+from gptlib.events import Costs, Estimate, Evaluation, TrainStep
+from gptlib.live import Lab, Scale, draw_runs
+from gptlib.live.costs import cost_bar, memory_in_words
+from gptlib.live.presets import PRESETS
+from gptlib.live.runs import Run, add_run, distinctions
+from gptlib.live.sample import FEWEST, MOST, short_sample
+from gptlib.live.table import as_csv, as_table, command, download, rows
+from gptlib.live.worker import OUT_OF_MEMORY, reason_for
+from gptlib.train import PROG
+
+MIB = 2**20
+
+
+def step(step, loss, seconds=0.0):
+    return TrainStep(step, loss, 1e-3, 1.0, 32 * step, 1000.0, Costs(train=seconds))
+
+
+def evaluation(step, loss, seconds=0.0):
+    return Evaluation(step, Estimate(loss, 0.1, 8), Estimate(loss + 0.1, 0.2, 8), True, 32 * step, Costs(train=seconds))
+
+
+@pytest.fixture
+def run(tiny):
+    """Two logged steps and two evaluations, of 32 tokens a step, by the clock of its training alone."""
+    run = Run(1, tiny(max_iters=10), {"block_size": 8})
+    for event in (evaluation(0, 3.0), step(0, 3.1, 0.5), step(5, 2.5, 3.0), evaluation(10, 2.0, 6.0)):
+        run.consume(event)
+    return run
+
+
+# --- one run ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_stands_at_the_same_place_on_every_axis(run):
+    places = {x: [list(part) for part in Scale(x).places(run)] for x in ("steps", "tokens", "seconds")}
+    assert places["steps"] == [[0, 5], [0, 10]]
+    assert places["tokens"] == [[0, 160], [0, 320]]
+    assert places["seconds"] == [[0.5, 3.0], [0.0, 6.0]]
+    assert [Scale(x).end(run) for x in places] == [10, 320, 6.0]
+
+
+def test_a_running_run_is_expected_to_go_on_at_its_speed(tiny):
+    run = Run(1, tiny(max_iters=10), {})
+    for event in (step(0, 3.1), step(4, 3.0, 2.0)):
+        run.consume(event)
+    assert Scale("seconds").end(run) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverges"),
+    [
+        ((4, 7, 7, 7), True),
+        ((4, math.nan, math.nan, math.nan), True),
+        ((4, 7, 7, 5), False),  # it came back
+        ((4, 7, 7), False),  # two in a row may be noise
+        ((4, 3, 3, 3, 3), False),
+    ],
+)
+def test_divergence_is_a_loss_that_stays_far_above_where_it_began(tiny, losses, diverges):
+    run = Run(1, tiny(), {})
+    for i, loss in enumerate(losses):
+        run.consume(step(i, loss))
+    assert bool(run.divergence()) == diverges
+    assert not diverges or "learning_rate" in run.divergence()
+
+
+def test_a_validation_loss_that_is_no_number_is_a_divergence(run):
+    run.consume(evaluation(10, math.nan))
+    assert "no longer gives numbers" in run.divergence()
+
+
+def test_the_shares_of_the_time_leave_pauses_out(tiny):
+    run = Run(1, tiny(), {}, drawing=1.0, sampling=0.5, paused=10.0)
+    run.consume(TrainStep(0, 3.0, 1e-3, 1.0, 0, 1000.0, Costs(train=5.0, evaluate=3.0, outside=12.0)))
+    shares = run.shares()
+    wanted = {"training": 5, "evaluating": 3, "drawing": 1, "writing the sample": 0.5, "logging": 0.5}
+    assert {name: pytest.approx(10 * share) for name, share in shares.items()} == wanted
+    assert "training 50%" in cost_bar(run) and "10.0 s" in cost_bar(run)
+
+
+# --- several runs -----------------------------------------------------------------------------------------
+
+
+def test_five_runs_are_kept_and_a_new_one_takes_a_free_number(tiny):
+    runs = []
+    for _ in range(6):
+        runs = add_run(runs, Run(1, tiny(), {}))
+    assert [run.number for run in runs] == [2, 3, 4, 5, 1]
+    assert [run.number for run in add_run([runs[0], runs[4]], Run(1, tiny(), {}))] == [2, 1, 3]
+
+
+def test_a_name_stands_in_the_place_of_the_settings(tiny):
+    runs = [Run(1, tiny(), {"block_size": 8}), Run(2, tiny(), {"block_size": 16}, name="wide")]
+    assert distinctions(runs) == ["block_size 8", "wide"]
+
+
+def test_the_table_has_the_settings_the_losses_and_the_costs(run):
+    run.name, run.marks = "first <b>", [(5, "log_interval 1")]
+    (row,) = rows([run])
+    assert row["settings"] == "block_size 8, from step 5: log_interval 1"
+    assert (row["train loss"], row["val loss"]) == ("2.000 ± 0.100", "2.100 ± 0.200")
+    assert (row["characters"], row["seconds"], row["characters/s"]) == ("320", "6.0", "53")
+    assert "first &lt;b&gt;" in as_table([run]) and 'scope="col"' in as_table([run])
+
+
+def test_memory_stands_beside_what_was_asked(run):
+    assert memory_in_words(run) == "–"  # nothing known of its model
+    run.vocab_size, run.memory = 28, (100 * MIB, 103 * MIB)
+    assert re.fullmatch(r"0\.\d MiB asked, 3\.0 more taken, process 103", memory_in_words(run))
+
+
+def test_the_csv_has_every_loss_once(run):
+    lines = list(csv.DictReader(io.StringIO(as_csv([run]))))
+    assert [(line["split"], int(line["step"])) for line in lines] == [
+        *(("batch", 0), ("batch", 5)),
+        *(("train", 0), ("val", 0), ("train", 10), ("val", 10)),
+    ]
+    assert lines[-1]["loss"] == "2.1" and lines[-1]["standard_error"] == "0.2" and lines[-1]["tokens"] == "320"
+
+
+def test_a_download_is_in_the_page_itself():
+    assert download("a.csv", "text/csv", b"ab") == '<a download="a.csv" href="data:text/csv;base64,YWI=">a.csv</a>'
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"learning_rate": 0.1 + 0.2, "bias": False}, {"dataset": "my plays; rm", "schedule": "linear", "threads": 2}],
+)
+def test_the_command_gives_the_same_settings_again(settings):
+    config = TrainConfig(**settings)
+    words = shlex.split(command(config))
+    assert " ".join(words[:3]) == PROG
+    assert read_command_line(TrainConfig, PROG, "", words[3:], toml="CONFIG.toml")[0] == config
+
+
+def test_runs_are_drawn_on_any_axes(run):
+    for scale in (Scale("tokens"), Scale("seconds", log_x=True), Scale(log_loss=True)):
+        picture = draw_runs([run], scale=scale)
+        assert picture.png.startswith(b"\x89PNG") and f"against {scale.x}" in picture.alt
+
+
+# --- a lab and its runs -------------------------------------------------------------------------------------
+
+
+def test_runs_are_hidden_renamed_and_deleted(make_lab):  # noqa: F811
+    lab = make_lab(max_iters=2)
+    for _ in range(2):
+        lab.start()
+        finish(lab)
+    first, second = lab.runs
+    lab.hide(first)
+    assert "run 1" not in lab.view.image.value and "run 2" in lab.view.image.value
+    lab.hide(first, False)
+    assert "run 1" in lab.view.image.value
+    lab.rename(second, " slow ")
+    assert second.name == "slow"
+    lab.delete(first)
+    assert lab.runs == [second] and "run 1" not in lab.view.image.value
+
+
+def test_a_deleted_run_stops(make_lab):  # noqa: F811
+    lab = make_lab(**LONG)
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
+    lab.delete(lab.runs[-1])
+    wait_until(lambda: not lab._worker.alive)
+    assert lab.runs == [] and "no run yet" in lab.view.image.value and not lab.running
+
+
+def test_the_table_and_the_links_are_made_when_they_are_opened(make_lab):  # noqa: F811
+    lab = make_lab(max_iters=2)
+    lab.start()
+    finish(lab)
+    view = lab.view
+    assert view.table.value == view.export.value == ""
+    view.folds["Compare the runs"].value = view.folds["Take it away"].value = True
+    assert "finished at 2" in view.table.value
+    assert "data:text/csv" in view.export.value and "data:image/png" in view.export.value
+    assert "no command repeats it" in view.export.value  # its text has no name
+    view.x_axis.value, view.log_loss.value = "tokens", True
+    assert lab.scale == Scale("tokens", log_loss=True)
+
+
+def test_a_lab_on_a_named_dataset_knows_its_command(prepared):
+    lab = Lab("block_size", dataset=str(prepared), title="named", max_iters=7)
+    run = lab.new_run(1, block_size=16)
+    arguments = shlex.split(lab.command(run))[3:]
+    assert read_command_line(TrainConfig, PROG, "", arguments)[0] == run.config
+    assert f"--dataset={prepared}" in arguments and "--max_iters=7" in arguments
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_presets_fit_the_sliders(make_lab, preset):  # noqa: F811
+    lab = make_lab(*preset.settings)
+    lab.view.preset.value = preset
+    assert lab.settings() == pytest.approx(preset.settings, rel=0.01)
+    assert preset.comment in lab.view.comment.value.replace("&#x27;", "'")
+    lab.view.preset.value = None
+    assert lab.base == lab.own
+
+
+def test_a_preset_sets_what_no_slider_shows_and_says_so(make_lab):  # noqa: F811
+    lab = make_lab("eval_iters")
+    lab.load(next(preset for preset in PRESETS if "eval_interval" in preset.settings and not preset.good))
+    assert lab.new_run(1).config.eval_interval != lab.own.eval_interval
+    assert "It also sets" in lab.view.comment.value
+
+
+# --- step, reset, predict --------------------------------------------------------------------------------------
+
+
+def test_step_is_one_step_and_resume_goes_on_as_before(make_lab):  # noqa: F811
+    lab = make_lab(**LONG, log_interval=7)
+    for done in (1, 2, 3):
+        lab.view.step_button.click()
+        wait_until(lambda: lab.held and lab.runs[-1].step == done)  # noqa: B023
+        time.sleep(0.05)
+        assert lab.runs[-1].step == done
+    assert lab.runs[-1].steps == [0, 1, 2] and status(lab) == "paused at step 3 of 100,000"
+    assert lab.view.pause_button.description == "Resume"
+    lab.view.pause_button.click()
+    wait_until(lambda: len(lab.runs[-1].steps) > 5)
+    assert lab.runs[-1].steps[3:6] == [7, 14, 21]
+
+
+def test_reset_is_the_lab_as_it_was(make_lab):  # noqa: F811
+    lab = make_lab(**LONG)
+    lab.load(PRESETS[2])
+    lab.sliders["block_size"].value = 3
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
+    lab.view.reset_button.click()
+    wait_until(lambda: not lab._worker.alive)
+    assert lab.runs == [] and lab.base == lab.own and lab.settings()["block_size"] == 8
+    assert status(lab) == "ready" and "no run yet" in lab.view.image.value
+
+
+def test_the_choice_is_data(make_lab):  # noqa: F811
+    lab = make_lab(prediction=PREDICTION)
+    assert lab.locked
+    lab.predict("that")
+    assert not lab.locked and lab.chosen == "that" and not lab.view.run_button.disabled
+
+
+# --- bad ends ---------------------------------------------------------------------------------------------------
+
+
+def test_a_diverging_run_is_stopped_with_the_reason_and_the_next_one_works(make_lab):  # noqa: F811
+    lab = make_lab("learning_rate", **LONG, log_interval=1, warmup_iters=0, grad_clip=0.0, schedule="constant")
+    lab.sliders["learning_rate"].value = 1.0
+    lab.start()
+    run = finish(lab)
+    assert run.status == "diverged" and run.losses and "stays far above" in status(lab)
+    lab.sliders["learning_rate"].value = 1e-3
+    lab.base = lab.own = TrainConfig(**{**lab.base.__dict__, "max_iters": 5})
+    lab.start()
+    assert finish(lab).status == "finished"
+
+
+def test_whoever_wants_to_see_it_diverge_can(make_lab):  # noqa: F811
+    bad = {"learning_rate": 1.0, "log_interval": 1, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant"}
+    lab = make_lab(**bad, max_iters=20, stop_diverged=False)
+    lab.start()
+    run = finish(lab)
+    assert run.status == "finished" and run.divergence()
+    assert lab.train().step == 20
+
+
+def test_reasons_are_one_plain_sentence():
+    assert reason_for(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")) == (
+        OUT_OF_MEMORY
+    )
+    assert reason_for(torch.OutOfMemoryError("CUDA out of memory. Tried to")) == OUT_OF_MEMORY
+    assert reason_for(MemoryError()) == OUT_OF_MEMORY
+    assert reason_for(ValueError("first\nsecond")) == "ValueError: first"
+    assert reason_for(KeyError()) == "KeyError"
+
+
+def test_memory_that_is_not_there_ends_the_run_in_words(make_lab, monkeypatch):  # noqa: F811
+    lab = make_lab()
+    monkeypatch.setattr(lab, "make_trainer", lambda run: torch.empty(2**50))
+    lab.start()
+    assert finish(lab).status == "failed" and "out of memory" in status(lab)
+
+
+def test_an_error_in_the_middle_keeps_the_curves(make_lab, monkeypatch):  # noqa: F811
+    lab = make_lab()
+
+    def watch(run, event):
+        if event.step > 10:
+            raise ValueError("of the learner's own")
+
+    monkeypatch.setattr(lab, "watch", watch)
+    lab.start()
+    run = finish(lab)
+    assert run.status == "failed" and len(run.losses) > 1 and "ValueError: of the learner" in status(lab)
+    monkeypatch.undo()
+    lab.start()
+    assert finish(lab).status == "finished"
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_run_lets_another_have_its_turn(make_lab):  # noqa: F811
+    first, second = make_lab(**LONG), make_lab(max_iters=3)
+    first.start()
+    wait_until(lambda: first.runs[-1].losses)
+    first.pause()
+    second.start()
+    assert finish(second).status == "finished"
+    step = first.runs[-1].step
+    first.pause()
+    wait_until(lambda: first.runs[-1].step > step)
+
+
+def test_a_lab_that_nobody_sees_is_held(make_lab, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("gptlib.live.page.PATIENCE", 0.05)
+    lab = make_lab(**LONG)
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
+    lab.view.page.hear({"view": "gone"})
+    lab.view.page.hear({"view": "here"})  # another view of it
+    time.sleep(0.2)
+    assert not lab.held
+    lab.view.page.hear({"view": "gone"})
+    wait_until(lambda: lab.held)
+    time.sleep(0.2)
+    step, cpu = lab.runs[-1].step, time.process_time()
+    time.sleep(0.3)
+    assert lab.runs[-1].step == step and time.process_time() - cpu < 0.15
+    assert "no longer shown" in status(lab)
+
+
+def test_running_a_cell_again_closes_its_old_lab(make_lab, dataset, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("gptlib.live.lab.current_cell", lambda: "cell 1")
+    old = make_lab(**LONG)
+    old.start()
+    wait_until(lambda: old.runs[-1].losses)
+    new = Lab(dataset=dataset, title=old.title)
+    wait_until(lambda: not old._worker.alive)
+    assert old.view.box.comm is None and new.view.box.comm is not None
+
+
+def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):  # noqa: F811
+    cells = iter(("cell 1", "cell 2"))
+    monkeypatch.setattr("gptlib.live.lab.current_cell", lambda: next(cells))
+    one = make_lab(**LONG)
+    one.start()
+    wait_until(lambda: one.runs[-1].losses)
+    Lab(dataset=dataset, title=one.title)
+    time.sleep(0.1)
+    assert one.running and not one._worker.stopped
+
+
+def test_runs_leave_no_thread_and_no_memory_behind(make_lab):  # noqa: F811
+    """Once all is warm, runs leave little: a hundred of them must not take more than 50 MiB."""
+    lab = make_lab(max_iters=1, eval_iters=1)
+
+    def run(times):
+        for _ in range(times):
+            lab.start()
+            lab._worker.thread.join(30)
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    before = run(15)
+    threads, widgets = threading.active_count(), len(_instances)
+    assert run(15) - before < 7.5 * MIB
+    assert threading.active_count() <= threads and len(_instances) == widgets
+
+
+# --- samples ------------------------------------------------------------------------------------------------------
+
+
+def test_the_model_writes_at_each_evaluation_and_trains_as_if_it_had_not(make_lab, tiny, dataset):  # noqa: F811
+    lab = make_lab(dropout=0.3)  # dropout draws from torch's own random numbers
+    lab.start()
+    run = finish(lab)
+    assert len(run.sample) >= FEWEST and run.sampling > 0 and run.sample[:9] in lab.view.sample.value
+    losses = [event.loss for event in Trainer(run.config, dataset) if isinstance(event, TrainStep)]
+    assert losses == run.losses
+
+
+def test_a_sample_takes_no_longer_than_it_may(tiny, dataset):
+    model = Trainer(tiny(), dataset).model
+    short, long = (short_sample(model, dataset, seconds, seed=1) for seconds in (0.0, 60.0))
+    assert len(short) == FEWEST and len(long) == MOST and long.startswith(short)
