@@ -15,7 +15,7 @@ specifiers = pytest.importorskip("packaging.specifiers", reason="pytest brings i
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = [requirements.Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["dev"]]]
+DIRECT = [requirements.Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["hf"]]]
 
 
 @pytest.fixture(scope="module")
