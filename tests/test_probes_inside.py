@@ -141,8 +141,8 @@ def test_weight_nearby_of_level_heads_is_known(model, dataset):
 
 def test_parts_add_up_and_a_block_is_as_the_exercise_says():
     model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=3, n_head=2, n_embd=16))
-    parts = probe.parameters_by_part(model)
-    assert sum(parts.values()) == model.num_parameters()
+    parts = probe.named_parts(model)
+    assert sum(parts.values()) == model.num_parameters() and parts["norms"] == (3 * 2 + 1) * 2 * 16
     assert parts["attention"] + parts["MLP"] + 3 * 4 * 16 == 3 * (12 * 16**2 + 13 * 16)
 
 

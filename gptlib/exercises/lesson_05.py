@@ -4,6 +4,14 @@ import torch
 
 from gptlib.config import GPTConfig
 from gptlib.exercises import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from gptlib.exercises.museum import (
+    averaged_means,
+    counted_micro_steps,
+    forgot_to_divide,
+    logged_the_last,
+    multiplied_the_sum,
+    never_cleared,
+)
 from gptlib.model import GPT
 
 tokens_per_step = Exercise(
@@ -181,46 +189,15 @@ settings_that_fit = Exercise(
     """,
 )
 
-mean_loss = Exercise(
-    name="mean_loss",
-    title="Micro-batches of unequal size",
-    difficulty=2,
-    minutes=8,
-    check=SameAs(
-        lambda losses, tokens: sum(loss * n for loss, n in zip(losses, tokens, strict=True)) / sum(tokens),
-        inputs=[([2.0, 4.0], [30, 10]), ([1.0, 2.0, 3.0], [5, 5, 5])],
-        random_input=lambda rng: (
-            [rng.uniform(1, 4) for _ in range(4)],
-            [rng.randint(1, 256) for _ in range(4)],
-        ),
-        mistakes={
-            "that is the mean of the means: a token of a small micro-batch counts more than one of a large": (
-                lambda losses, tokens: sum(losses) / len(losses)
-            ),
-            "that is the sum over all tokens; divide it by their number": (
-                lambda losses, tokens: sum(loss * n for loss, n in zip(losses, tokens, strict=True))
-            ),
-            "each loss is a mean over its tokens already: to get back their sum, multiply by `tokens`": (
-                lambda losses, tokens: sum(losses) / sum(tokens)
-            ),
-            "divided by the number of micro-batches; the sum is one over tokens": (
-                lambda losses, tokens: sum(loss * n for loss, n in zip(losses, tokens, strict=True)) / len(tokens)
-            ),
-        },
-    ),
-    hints=(
-        "What would the loss of one batch with all these tokens be? The sum of their losses, divided by their number.",
-        "A micro-batch with mean loss 2.0 over 30 tokens has a sum of 60.",
-        "`sum(loss * n for loss, n in zip(losses, tokens, strict=True)) / sum(tokens)`.",
-    ),
-    solution="""
-        def mean_loss(losses, tokens):
-            total = sum(loss * n for loss, n in zip(losses, tokens, strict=True))
-            return total / sum(tokens)
-    """,
-)
-
-EXERCISES = [tokens_per_step, accumulate, settings_that_fit, mean_loss]
+MUSEUM = [
+    forgot_to_divide,
+    multiplied_the_sum,
+    never_cleared,
+    logged_the_last,
+    counted_micro_steps,
+    averaged_means,
+]
+EXERCISES = [tokens_per_step, accumulate, settings_that_fit, *MUSEUM]
 
 QUIZ = Quiz(
     "05",

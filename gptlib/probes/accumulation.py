@@ -91,6 +91,12 @@ def differences_by_cause(model: GPT, data: Dataset, batch_size: int, dropout: fl
     weighted = gradient(model, x, y, batch_size, token_weights(y, batch_size))
     differences["unequal lengths,\nmean of the means"] = relative_difference(split, whole)
     differences["unequal lengths,\nweighted by tokens"] = relative_difference(weighted, whole)
+    x, _ = sequences_of(data, 32, block_size)
+    vectors = model.trunk(x)[:, -1].detach()  # what the model makes of the last token of each: (32, C)
+    for norm in (torch.nn.BatchNorm1d(vectors.size(1)), torch.nn.LayerNorm(vectors.size(1))):
+        in_parts = torch.cat([norm(part) for part in vectors.split(batch_size)])
+        name = f"what a {type(norm).__name__.removesuffix('1d')} puts out,\nsplit"
+        differences[name] = relative_difference(in_parts, norm(vectors))
     return differences
 
 
@@ -364,12 +370,13 @@ def plot_same_tokens(runs: Sequence[Run], sequences: int = 64) -> Picture:
 
 def plot_differences_by_cause(differences: Mapping[str, float]) -> Picture:
     """Bars on a logarithmic axis: rounding on the left, real differences on the right."""
-    figure, ax = new_figure(7.2, 3.2)
-    values = list(differences.values())
+    figure, ax = new_figure(7.2, 3.8)
+    values = [max(value, 1e-9) for value in differences.values()]  # what is equal to the last bit has no bar
     ax.barh(list(differences), values, left=1e-9, color=[GREEN if v < 1e-5 else VERMILION for v in values])
     for i, value in enumerate(values):
-        ax.text(value, i, f"  {value:.0e}" if value < 0.01 else f"  {value:.2f}", va="center", fontsize=9)
-    ax.set(xscale="log", xlim=(1e-9, 30), xlabel="difference / length of the gradient")
+        text = "0" if value <= 1e-9 else f"{value:.0e}" if value < 0.01 else f"{value:.2f}"
+        ax.text(value, i, f"  {text}", va="center", fontsize=9)
+    ax.set(xscale="log", xlim=(1e-9, 30), xlabel="difference / length of the whole")
     ax.invert_yaxis()
     alt = "; ".join(f"{name.replace(chr(10), ' ')}: {value:.1e}" for name, value in differences.items())
     return Picture(figure, "where the split changes the gradient, and where not", alt)

@@ -20,6 +20,7 @@ from gptlib.model import GPT, KVCache
 from gptlib.probes.context import MARKERS, next_probabilities
 from gptlib.probes.gradients import visible
 from gptlib.sampling import choose, sample_text
+from gptlib.summary import parameters_by_part
 from gptlib.tokenizer import CharTokenizer, Tokenizer
 
 Attend = Callable[..., Tensor]  # q, k, v, dropout -> (B, H, T, C / H), as those in `gptlib.model.ATTENTION`
@@ -197,22 +198,14 @@ def weight_nearby(model: GPT, data: Dataset, within: int = 3, *, batch_size: int
 
 # --- parameters -----------------------------------------------------------------------------------------
 
-PARTS = {  # name -> how the parameters' names begin, or what they hold
-    "characters or tokens (wte)": ("wte.",),
-    "positions (wpe)": ("wpe.",),
-    "attention": (".attn.",),
-    "MLP": (".mlp.",),
-    "norms": (".ln_", "ln_f."),
-}
+PART_NAMES = {"wte": "characters or tokens (wte)", "wpe": "positions (wpe)", "attn": "attention", "mlp": "MLP"}
 
 
-def parameters_by_part(model: GPT) -> dict[str, int]:
-    """Where the numbers sit: part -> how many of them."""
-    sizes = {name: p.numel() for name, p in model.named_parameters()}
-    return {
-        part: sum(size for name, size in sizes.items() if any(mark in name for mark in marks))
-        for part, marks in PARTS.items()
-    }
+def named_parts(model: GPT) -> dict[str, int]:
+    """Where the numbers sit: part in words -> how many of them; what has no name of its own is a norm."""
+    parts = parameters_by_part(model)
+    named = {words: parts[part] for part, words in PART_NAMES.items()}
+    return named | {"norms": sum(parts.values()) - sum(named.values())}
 
 
 def gpt2_shape() -> GPT:
@@ -411,7 +404,7 @@ def plot_parameters(models: Mapping[str, GPT]) -> Picture:
     figure, ax = new_figure(8.0, 0.7 * len(models) + 1.3)
     alts = []
     for row, (name, model) in enumerate(models.items()):
-        parts, total, start = parameters_by_part(model), model.num_parameters(), 0.0
+        parts, total, start = named_parts(model), model.num_parameters(), 0.0
         for (part, size), color in zip(parts.items(), COLORS, strict=False):
             share = 100 * size / total
             ax.barh(row, share, left=start, color=color, label=part if row == 0 else None, height=0.55)

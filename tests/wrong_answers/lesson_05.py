@@ -1,5 +1,7 @@
 """What learners of lesson 05 write, and words of the reason that they must be given."""
 
+from gptlib.exercises import museum
+
 LOOP = """
 def accumulate(model, x, y, batch_size):
     micro_batches = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
@@ -24,6 +26,14 @@ def settings_that_fit(memory, fixed, per_sequence, sequences):
     batch_size = min((memory - fixed) // per_sequence, sequences)
     return batch_size, {steps}
 """
+
+
+def repair(name: str, old: str, new: str) -> str:
+    """The right step of the museum's exhibit with one mistake."""
+    source = getattr(museum, name).solution_source
+    assert source.count(old) == 1, (name, old)
+    return source.replace(old, new)
+
 
 WRONG_ANSWERS = {
     "tokens_per_step": [
@@ -67,11 +77,54 @@ WRONG_ANSWERS = {
             "the order is",
         ),
     ],
-    "mean_loss": [
-        ("lambda losses, tokens: sum(losses) / len(losses)", "mean of the means"),
-        ("lambda losses, tokens: np.mean(losses)", "mean of the means"),
-        ("lambda losses, tokens: sum(l * n for l, n in zip(losses, tokens))", "sum over all tokens"),
-        ("lambda losses, tokens: sum(losses) / sum(tokens)", "multiply by `tokens`"),
-        ("lambda losses, tokens: np.dot(losses, tokens) / len(tokens)", "number of micro-batches"),
+    "forgot_to_divide": [
+        (repair("forgot_to_divide", " / len(micro_batches)", ""), "4 micro-batches are added up"),
+        (repair("forgot_to_divide", " / len(micro_batches)", " / len(x)"), "1.3 times as long"),
+        (repair("forgot_to_divide", "return total", "return total / len(micro_batches)"), "4 times too low"),
+    ],
+    "multiplied_the_sum": [
+        (repair("multiplied_the_sum", "return total", "return total * len(micro_batches)"), "4 times too high"),
+        (repair("multiplied_the_sum", "return total", "return total / len(micro_batches)"), "4 times too low"),
+        (repair("multiplied_the_sum", "return total", "return total + 1"), "and it should be"),
+        (repair("multiplied_the_sum", "return total", "return [total]"), "a number"),
+    ],
+    "never_cleared": [
+        (repair("never_cleared", "    optimizer.zero_grad()\n", ""), "the step before is still in there"),
+        (
+            repair("never_cleared", "        loss = ", "        optimizer.zero_grad()\n        loss = "),
+            "only the last micro-batch is left",
+        ),
+        (
+            repair("never_cleared", "        loss.backward()\n", "        loss.backward()\n        optimizer.step()\n"),
+            "5 times",
+        ),
+        (repair("never_cleared", "    optimizer.step()\n", ""), "0 times"),
+        (repair("never_cleared", "in micro_batches:", "in micro_batches[1:]:"), "points elsewhere"),
+    ],
+    "logged_the_last": [
+        (repair("logged_the_last", "return total", "return loss.item()"), "and divided by 4"),
+        (
+            repair("logged_the_last", "return total", "return loss.item() * len(micro_batches)"),
+            "the last micro-batch alone",
+        ),
+    ],
+    "counted_micro_steps": [
+        (
+            repair(
+                "counted_micro_steps",
+                "        total += loss.item()",
+                "        total += loss.item()\n        schedule.step()",
+            ),
+            "below zero",
+        ),
+        (repair("counted_micro_steps", "    schedule.step()\n", ""), "it should fall by `0.017` in each"),
+    ],
+    "averaged_means": [
+        (repair("averaged_means", " * (y >= 0).sum() / tokens", " / len(micro_batches)"), "counts alike"),
+        (
+            repair("averaged_means", "total += loss.item()", "total += model(x, y)[1].item() / len(micro_batches)"),
+            "mean of the micro-batches' means",
+        ),
+        (repair("averaged_means", " * (y >= 0).sum() / tokens", " * len(y) / tokens"), "points elsewhere"),
     ],
 }
