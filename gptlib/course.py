@@ -23,7 +23,7 @@ LESSONS = (
     Lesson("02", "block_size", "How far back may it look, and what does that cost?", 75),
     Lesson("03", "training", "How do we know that it learns?", 90),
     Lesson("04", "gradients", "What is a gradient, and what does its sign say?", 90),
-    Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 90),
+    Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 110),
     Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 90),
     Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 100),
 )

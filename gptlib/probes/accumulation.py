@@ -375,7 +375,7 @@ def plot_differences_by_cause(differences: Mapping[str, float]) -> Picture:
     ax.barh(list(differences), values, left=1e-9, color=[GREEN if v < 1e-5 else VERMILION for v in values])
     for i, value in enumerate(values):
         text = "0" if value <= 1e-9 else f"{value:.0e}" if value < 0.01 else f"{value:.2f}"
-        ax.text(value, i, f"  {text}", va="center", fontsize=9)
+        ax.text(value + 1e-9, i, f"  {text}", va="center", fontsize=9)
     ax.set(xscale="log", xlim=(1e-9, 30), xlabel="difference / length of the whole")
     ax.invert_yaxis()
     alt = "; ".join(f"{name.replace(chr(10), ' ')}: {value:.1e}" for name, value in differences.items())
