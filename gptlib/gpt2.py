@@ -1,4 +1,4 @@
-"""GPT-2's published weights in, and ours out in the same form.
+"""GPT-2's published weights in, and ours out in the same form; nanoGPT's checkpoints in.
 
 The published file (`model.safetensors`, beside a `config.json`) names its tensors as our modules do.
 Three things differ: its linear layers are Conv1D, whose matrices lie transposed; some exports put
@@ -6,6 +6,7 @@ Three things differ: its linear layers are Conv1D, whose matrices lie transposed
 """
 
 import json
+import pickle
 from pathlib import Path
 
 import torch
@@ -46,11 +47,38 @@ def load_gpt2(path: str | Path) -> GPT:
             f"cannot read GPT-2 weights from {path} ({error}); give a folder with model.safetensors"
         ) from None
     weights = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith(NOT_NEEDED)}
-    model = GPT(_config_of(weights, settings, path))
     weights = {name: t.t() if name.endswith(TRANSPOSED) and t.dim() == 2 else t for name, t in weights.items()}
+    return _model_of(weights, settings, path)
+
+
+def load_nanogpt(path: str | Path) -> GPT:
+    """The model in a checkpoint of nanoGPT's form (`ckpt.pt`), or in a bare state dict with its names.
+
+    It is read with `weights_only=True`, so nothing in it is executed.
+
+    Raises:
+        UserError: no such file, code in it, or names, shapes or dtypes that are not GPT-2's; the first three are named.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"cannot read {path} as weights ({_first_line(error)}); give nanoGPT's ckpt.pt") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a state dict; give nanoGPT's ckpt.pt")
+    tensors, settings = content.get("model", content), content.get("model_args", {})
+    weights = {_our_name(name): t for name, t in tensors.items() if not name.endswith(NOT_NEEDED)}
+    return _model_of(weights, {"activation_function": "gelu", **settings}, path)
+
+
+def _model_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> GPT:
+    model = GPT(_config_of(weights, settings, path))
     _refuse_differences(weights, model.state_dict(), path)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def save_gpt2(model: GPT, folder: str | Path) -> Path:
@@ -85,10 +113,10 @@ def save_gpt2(model: GPT, folder: str | Path) -> Path:
 
 
 def _our_name(name: str) -> str:
-    return name.removeprefix("transformer.")
+    return name.removeprefix("_orig_mod.").removeprefix("transformer.")  # torch.compile's mark, GPT-2's own
 
 
-def _config_of(weights: dict[str, Tensor], settings: dict, path: Path) -> GPTConfig:
+def _config_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> GPTConfig:
     """The shape of the model, read off its tensors."""
     missing = [name for name in ("wte.weight", "wpe.weight") if name not in weights]
     if missing:
@@ -105,10 +133,11 @@ def _config_of(weights: dict[str, Tensor], settings: dict, path: Path) -> GPTCon
         n_head=settings.get("n_head", max(1, n_embd // WIDTH_OF_A_HEAD)),
         n_embd=n_embd,
         activation=ACTIVATIONS[activation],
+        bias="ln_f.bias" in weights,
     )
 
 
-def _refuse_differences(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
+def _refuse_differences(found: dict[str, Tensor], wanted: dict[str, Tensor], path: str | Path) -> None:
     differences = [f"{name} is missing" for name in wanted if name not in found]
     differences += [f"{name} is not GPT-2's" for name in found if name not in wanted]
     for name in found.keys() & wanted.keys():

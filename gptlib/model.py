@@ -267,6 +267,13 @@ class GPT(nn.Module):
 
         return load_gpt2(path)
 
+    @classmethod
+    def from_nanogpt(cls, path: str) -> "GPT":
+        """The model in a checkpoint of nanoGPT (`ckpt.pt`), read without executing anything in it."""
+        from gptlib.gpt2 import load_nanogpt
+
+        return load_nanogpt(path)
+
     def to_gpt2(self, folder: str) -> None:
         """Write `model.safetensors` and `config.json`, as GPT-2's own code reads them."""
         from gptlib.gpt2 import save_gpt2

@@ -99,3 +99,53 @@ def test_an_activation_that_we_lack_is_refused(tmp_path, refused):
     config.write_text(config.read_text().replace("gelu_new", "relu"))
     with refused("relu", "gelu_new"):
         GPT.from_gpt2(tmp_path)
+
+
+# --- nanoGPT's checkpoints ----------------------------------------------------------------------------------
+
+
+def nanogpt_names(model, prefix=""):
+    return {f"{prefix}transformer.{name}": tensor for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("prefix", ["", "_orig_mod."])
+@torch.no_grad()
+def test_a_checkpoint_of_nanogpt_is_read(tmp_path, bias, prefix):
+    model, idx = GPT(GPTConfig(**SHAPES[1], bias=bias)).eval(), some_tokens(SHAPES[1])
+    tensors = nanogpt_names(model, prefix) | {f"{prefix}lm_head.weight": model.wte.weight}
+    torch.save({"model": tensors, "model_args": {"n_head": 4, "bias": bias}, "iter_num": 7}, tmp_path / "ckpt.pt")
+    assert torch.equal(GPT.from_nanogpt(tmp_path / "ckpt.pt")(idx)[0], model(idx)[0])
+
+
+def test_a_bare_state_dict_will_do(tmp_path):
+    model = GPT(GPTConfig(**SHAPES[2] | {"n_embd": 64}))
+    torch.save(nanogpt_names(model), tmp_path / "weights.pt")
+    assert GPT.from_nanogpt(tmp_path / "weights.pt").config == model.config
+
+
+class Trap:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize("content", [Trap(), [1, 2], {"model": {"transformer.wte.weight": torch.ones(3, 4)}}])
+def test_what_is_no_checkpoint_of_nanogpt_is_refused(tmp_path, refused, content, capsys):
+    torch.save(content, tmp_path / "ckpt.pt")
+    with refused(str(tmp_path / "ckpt.pt")):
+        GPT.from_nanogpt(tmp_path / "ckpt.pt")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_the_first_three_differences_of_a_nanogpt_are_named(tmp_path, refused):
+    tensors = nanogpt_names(GPT(GPTConfig(**SHAPES[0])))
+    for name in ("h.0.ln_1.weight", "h.0.ln_2.weight", "h.0.mlp.c_fc.weight", "h.0.mlp.c_proj.weight"):
+        del tensors[f"transformer.{name}"]
+    torch.save({"model": tensors, "model_args": {"n_head": 2}}, tmp_path / "ckpt.pt")
+    with refused("in 4 places", "h.0.ln_1.weight is missing", "h.0.mlp.c_fc.weight is missing"):
+        GPT.from_nanogpt(tmp_path / "ckpt.pt")
+
+
+def test_no_file_is_one_line(tmp_path, refused):
+    with refused("cannot read", "ckpt.pt"):
+        GPT.from_nanogpt(tmp_path / "ckpt.pt")

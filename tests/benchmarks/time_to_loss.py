@@ -12,6 +12,7 @@ The recipes were chosen on the training text alone: its last 54,000 characters w
 
 import argparse
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def run_ours(text: str, recipe: str, seed: int, threads: int) -> dict:
     }
 
 
-def run_reference(text: str, checkout: Path) -> dict:
+def run_reference(text: str, checkout: Path, threads: int) -> dict:
     """Run nanoGPT's own program, then measure its checkpoint exactly."""
     import numpy as np
 
@@ -87,8 +88,9 @@ def run_reference(text: str, checkout: Path) -> dict:
         options |= {"always_save_checkpoint": True}
         words = [f"--{name}={value}" for name, value in options.items()]
         command = [sys.executable, "train.py", "config/train_shakespeare_char.py", *words]
+        environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
         started = time.time()
-        subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
         trained = time.time()
         model = GPT.from_nanogpt(Path(folder, "ckpt.pt"))
         loading = time.time() - trained
@@ -108,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     text = options.text.read_text(encoding="utf-8")
     if options.recipe == "reference":
-        result = run_reference(text, options.nanogpt)
+        result = run_reference(text, options.nanogpt, options.threads)
     else:
         result = run_ours(text, options.recipe, options.seed, options.threads)
     print(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in result.items()}))
