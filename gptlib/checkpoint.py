@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gptlib.config import Architecture, GPTConfig, TrainConfig
+from gptlib.distributed import ALONE, World, parted_like
 from gptlib.errors import UserError
 from gptlib.files import flush_folder_to_disk, flush_to_disk
 from gptlib.model import GPT
@@ -117,13 +118,13 @@ def _earlier(out_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.partition("-")[2] or 1))
 
 
-def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's memory and the random state of dropout; the batches need none (see draw_starts)."""
+def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, world: World = ALONE) -> dict[str, Tensor]:
+    """The optimiser's memory and each process's random state for dropout; the batches need none (see draw_starts)."""
     names, state = _names_in_order(model, optimizer), optimizer.state_dict()["state"]
     tensors = {f"{key}.{names[i]}": value for i, entry in state.items() for key, value in entry.items()}
-    tensors["random_state"] = torch.get_rng_state()
+    tensors["random_state"] = world.gather(torch.get_rng_state())
     if torch.cuda.is_available():
-        tensors["random_state_cuda"] = torch.cuda.get_rng_state()
+        tensors["random_state_cuda"] = world.gather(torch.cuda.get_rng_state())
     return tensors
 
 
@@ -221,22 +222,36 @@ def refuse_mismatch(saved: Checkpoint, config: TrainConfig, tokenizer: Tokenizer
             )
 
 
+def restore_weights(saved: Checkpoint, model: nn.Module) -> None:
+    """Give the model, or the part of it that this process holds, the saved weights."""
+    own = model.state_dict()
+    model.load_state_dict({name: parted_like(tensor, own[name]) for name, tensor in saved.weights.items()})
+
+
 def restore(
-    saved: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    saved: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    world: World = ALONE,
 ) -> None:
-    """Give the optimiser, the scaler and the random generators the state in which they were saved."""
-    names, kinds = _names_in_order(model, optimizer), {key.split(".", 1)[0] for key in saved.training}
-    state = {
-        i: {kind: saved.training[f"{kind}.{name}"] for kind in kinds if f"{kind}.{name}" in saved.training}
-        for i, name in enumerate(names)
-    }
-    state = {i: entry for i, entry in state.items() if entry}
+    """Give the optimiser, the scaler and the random generators the state in which they were saved.
+
+    A process that had no fellow of its number when it was saved goes on with the chance that it has.
+    """
+    parameters, state = dict(model.named_parameters()), {}
+    index = {name: i for i, name in enumerate(_names_in_order(model, optimizer))}
+    for key, tensor in saved.training.items():
+        kind, _, name = key.partition(".")
+        if name:
+            state.setdefault(index[name], {})[kind] = parted_like(tensor, parameters[name])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if saved.scaler and scaler.is_enabled():
         scaler.load_state_dict(saved.scaler)
-    torch.set_rng_state(saved.training["random_state"])
-    if "random_state_cuda" in saved.training and torch.cuda.is_available():
-        torch.cuda.set_rng_state(saved.training["random_state_cuda"])
+    if world.rank < len(saved.training["random_state"]):
+        torch.set_rng_state(saved.training["random_state"][world.rank].clone())
+    if world.rank < len(saved.training.get("random_state_cuda", ())) and torch.cuda.is_available():
+        torch.cuda.set_rng_state(saved.training["random_state_cuda"][world.rank].clone())
 
 
 def set_aside_damaged(saved: Checkpoint) -> None:

@@ -75,7 +75,9 @@ class TrainConfig(Architecture):
 
     max_iters: int = setting(2000, "optimiser steps", at_least=0)
     batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1)
-    gradient_accumulation_steps: int = setting(1, "micro-batches whose gradients make one step", at_least=1)
+    gradient_accumulation_steps: int = setting(
+        1, "micro-batches, in each process, whose gradients make one step", at_least=1
+    )
 
     optimizer: str = setting("adamw", "muon: Muon for the matrices of the blocks", choices=("adamw", "muon"))
     learning_rate: float = setting(3e-3, "largest step size", above=0)
@@ -96,6 +98,9 @@ class TrainConfig(Architecture):
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     dtype: str = setting("auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
+    parallel: str = setting(
+        "ddp", "what each of several processes holds: the model (ddp) or a part of it (fsdp)", choices=("ddp", "fsdp")
+    )
     compile: bool = setting(False, "compile the model by torch.compile (worth it on GPUs)")
     threads: int = setting(0, "CPU threads; 0: as many as torch chooses", at_least=0)
 
@@ -108,10 +113,12 @@ class TrainConfig(Architecture):
             raise UsageError(f"min_lr = {self.min_lr}: must be at most learning_rate = {self.learning_rate}")
         if self.init_from == "resume" and not self.out_dir:
             raise UsageError("out_dir is empty: with init_from = 'resume' it must name the folder of the earlier run")
+        if self.parallel == "fsdp" and self.dtype == "float16":
+            raise UsageError("dtype = 'float16': with parallel = 'fsdp' choose bfloat16, or float32")
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens that one optimiser step learns from."""
+        """Tokens that one optimiser step learns from, in each process."""
         return self.batch_size * self.gradient_accumulation_steps * self.block_size
 
     def model_config(self, vocab_size: int) -> GPTConfig:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptlib.dataset import cut_windows, draw_starts, last_start
+from gptlib.distributed import ALONE, World
 from gptlib.events import Estimate
 from gptlib.model import GPT
 
@@ -28,13 +29,18 @@ def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
 
 
 def random_batch_losses(
-    model: GPT, tokens: np.ndarray, batch_size: int, eval_iters: int, key: tuple[int, ...]
+    model: GPT, tokens: np.ndarray, batch_size: int, eval_iters: int, key: tuple[int, ...], world: World = ALONE
 ) -> Iterator[Tensor]:
-    """`eval_iters` times the losses (B,) of a random batch; an iterator, so that a long evaluation can be watched."""
+    """The losses (B,) of `eval_iters` random batches; an iterator, so that a long evaluation can be watched.
+
+    Several processes compute a batch each at the same time; what they yield together is what one alone would.
+    """
     block_size = model.config.block_size
     starts = draw_starts(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
-    for batch in starts:
-        yield sequence_losses(model, *cut_windows(tokens, batch, block_size))
+    for done in range(0, eval_iters, world.size):
+        batch = starts[min(done + world.rank, eval_iters - 1)]
+        losses = world.gather(sequence_losses(model, *cut_windows(tokens, batch, block_size)))
+        yield losses[: eval_iters - done].flatten()
 
 
 def summarize(losses: list[Tensor]) -> Estimate:

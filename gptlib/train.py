@@ -7,6 +7,7 @@ import sys
 from tqdm import tqdm
 
 from gptlib.config import TrainConfig, read_command_line
+from gptlib.distributed import join
 from gptlib.errors import run_cli
 from gptlib.events import Evaluation, Event, Progress, Saved, TrainStep
 from gptlib.runlog import RunLog, WandbLog
@@ -49,29 +50,37 @@ class ProgressBar:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the settings, train, and hand each event to whoever shows or keeps it."""
+    """Read the settings, meet the other processes if torchrun started several, and train."""
     argv = sys.argv[1:] if argv is None else argv
     config, _ = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
-    trainer = Trainer(config)
+    with join(config) as world:
+        trainer = Trainer(config, world=world)
+        consumers = _consumers(trainer) if world.is_main else []  # one process writes
+        earlier_handlers = _stop_on_signals(trainer)
+        try:
+            for event in trainer:
+                for consume in consumers:
+                    consume(event)
+        finally:
+            for signum, handler in earlier_handlers.items():
+                signal.signal(signum, handler)
+            for consumer in consumers:
+                consumer.close()
+        if world.is_main:
+            _say_goodbye(trainer, argv)
+
+
+def _consumers(trainer: Trainer) -> list:
+    config, world = trainer.config, trainer.world
     print(
         f"{trainer.model.num_parameters():,} parameters on {trainer.device.type}; "
-        f"{config.tokens_per_step:,} tokens a step: batch_size {config.batch_size} x gradient_accumulation_steps "
+        f"{trainer.tokens_per_step:,} tokens a step: batch_size {config.batch_size} x gradient_accumulation_steps "
         f"{config.gradient_accumulation_steps} x block_size {config.block_size}"
+        + (f" x {world.size} processes ({config.parallel})" if world.size > 1 else "")
     )
     consumers = [WandbLog(config)] if config.wandb_log else []  # first, since it may refuse
     consumers += [RunLog(config, trainer.step)] if config.out_dir else []
-    consumers.append(ProgressBar(trainer))
-    earlier_handlers = _stop_on_signals(trainer)
-    try:
-        for event in trainer:
-            for consume in consumers:
-                consume(event)
-    finally:
-        for signum, handler in earlier_handlers.items():
-            signal.signal(signum, handler)
-        for consumer in consumers:
-            consumer.close()
-    _say_goodbye(trainer, argv)
+    return [*consumers, ProgressBar(trainer)]
 
 
 def _stop_on_signals(trainer: Trainer) -> dict:

@@ -13,7 +13,8 @@ from torch import Tensor
 from gptlib import checkpoint
 from gptlib.config import TrainConfig
 from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts, last_start
-from gptlib.device import autocast, pick_device, pick_dtype
+from gptlib.device import autocast, pick_dtype
+from gptlib.distributed import ALONE, World, whole
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
 from gptlib.events import Costs, Evaluation, Event, Progress, Saved, TrainStep
@@ -55,27 +56,33 @@ class Trainer:
     Args:
         config: what to do; `config.out_dir` says where checkpoints go (nowhere if empty).
         dataset: the text; opened from `config.dataset` if not given.
+        world: the processes that share the work (see distributed.join).
 
     Raises:
         UserError: the settings do not fit the data, the checkpoint or the machine.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset | None = None):
-        self.config = config
-        self.dataset = (dataset or Dataset.open(config.dataset)).share(config.train_share)
+    def __init__(self, config: TrainConfig, dataset: Dataset | None = None, world: World = ALONE):
+        self.config, self.world = config, world
+        with world.first_on_each_machine():
+            dataset = dataset or Dataset.open(config.dataset)
+        self.dataset = dataset.share(config.train_share)
         for split in SPLITS:
             last_start(getattr(self.dataset, split), config.block_size, f"the {split} split")
-        self.device = pick_device(config.device)
+        self.device = world.device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
         with _one_at_a_time:
             torch.manual_seed(config.seed)
-            self.model = GPT(config.model_config(self.dataset.vocab_size)).to(self.device)
+            self.model = GPT(config.model_config(self.dataset.vocab_size))
+            if not world.is_main:  # the same weights everywhere, and different dropout
+                torch.manual_seed(config.seed + world.rank)
+        forward = world.spread(self.model, self.device)
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.progress = checkpoint.RunProgress()
         if config.init_from != "scratch":
             self._start_from_checkpoint()
-        self._forward = torch.compile(self.model) if config.compile else self.model
+        self._forward = torch.compile(forward) if config.compile else forward
         self._clock = Stopwatch()
         self._stop = False
         self._bad_steps = 0  # in a row, whose loss or gradient was not finite
@@ -84,6 +91,11 @@ class Trainer:
     def step(self) -> int:
         """Optimiser steps done so far."""
         return self.progress.step
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one optimiser step learns from, in all processes."""
+        return self.config.tokens_per_step * self.world.size
 
     def stop(self) -> None:
         """End the run after the step in hand, with a checkpoint; safe from a signal handler or a thread."""
@@ -114,19 +126,22 @@ class Trainer:
 
     def _run(self) -> Iterator[Event]:
         self._last_event = time.perf_counter()
-        while not self._stop:
+        while not self._asked_to_stop():
             if self._evaluation_is_due():
                 yield from self._evaluate()
-            if self.step >= self.config.max_iters or self._stop:
+            if self.step >= self.config.max_iters or self._asked_to_stop():
                 break
             self._clock.switch("train")
             logged = self.step % self.config.log_interval == 0
             event = self._train_step(logged)
             yield from [event] if logged else self._heartbeat("train")
-        if self._stop:
+        if self._asked_to_stop():
             self._stop = False
             if not self._bad_steps:  # else the last good checkpoint is worth more
                 yield from self._save("latest")
+
+    def _asked_to_stop(self) -> bool:
+        return self.world.any(self._stop)  # all processes leave at the same step
 
     def _evaluation_is_due(self) -> bool:
         at_the_end = self.step >= self.config.max_iters
@@ -137,25 +152,27 @@ class Trainer:
             yield Progress(self.step, doing)
 
     def _train_step(self, logged: bool) -> TrainStep | None:
-        """One optimiser step: the mean gradient over all micro-batches, clipped, applied."""
+        """One optimiser step: the mean gradient over all micro-batches of all processes, clipped, applied."""
         config, started = self.config, time.perf_counter()
         learning_rate = learning_rate_at(self.step, config)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["lr_scale"]
         loss = 0.0
-        for x, y in self._micro_batches():
-            with autocast(self.device, self.dtype):
-                micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
-            self.scaler.scale(micro_loss).backward()
+        for i, (x, y) in enumerate(self._micro_batches(), start=1):
+            with self.world.sharing(self._forward, last=i == config.gradient_accumulation_steps):
+                with autocast(self.device, self.dtype):
+                    micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
+                self.scaler.scale(micro_loss).backward()
             loss = loss + micro_loss.detach()  # in the model's own precision, which may be float64
+        loss = self.world.mean(loss)
         self.scaler.unscale_(self.optimizer)
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip or float("inf"))
+        grad_norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip or float("inf")))
         if self._is_finite(loss, grad_norm):
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.model.zero_grad(set_to_none=True)
         self.progress.step += 1
-        self.progress.tokens += config.tokens_per_step
+        self.progress.tokens += self.tokens_per_step
         if not logged:
             return None
         return TrainStep(
@@ -163,17 +180,18 @@ class Trainer:
             loss=loss.item(),
             learning_rate=learning_rate,
             grad_norm=grad_norm.item(),
-            tokens=self.progress.tokens - config.tokens_per_step,
-            tokens_per_second=config.tokens_per_step / (time.perf_counter() - started),
+            tokens=self.progress.tokens - self.tokens_per_step,
+            tokens_per_second=self.tokens_per_step / (time.perf_counter() - started),
             costs=self._clock.costs(),
         )
 
     def _micro_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's part of the step's sequences, which are the same however many processes there are."""
         config = self.config
         key = (config.seed, TRAIN_STREAM, self.step)
-        count = config.gradient_accumulation_steps * config.batch_size
-        starts = draw_starts(self.dataset.train, config.block_size, count, key)
-        for micro_starts in starts.reshape(config.gradient_accumulation_steps, config.batch_size):
+        shape = (config.gradient_accumulation_steps, self.world.size, config.batch_size)
+        starts = draw_starts(self.dataset.train, config.block_size, math.prod(shape), key).reshape(shape)
+        for micro_starts in starts[:, self.world.rank]:
             x, y = cut_windows(self.dataset.train, micro_starts, config.block_size)
             if self.device.type == "cuda":  # pinned memory lets the copy run while the GPU computes
                 x, y = x.pin_memory(), y.pin_memory()
@@ -209,10 +227,11 @@ class Trainer:
         for i, split in enumerate(SPLITS):
             key = (config.seed, EVAL_STREAM, self.step, i)
             tokens, losses = getattr(self.dataset, split), []
-            for batch_losses in random_batch_losses(self.model, tokens, config.batch_size, config.eval_iters, key):
+            work = (self.model, tokens, config.batch_size, config.eval_iters, key, self.world)
+            for batch_losses in random_batch_losses(*work):
                 losses.append(batch_losses)
                 yield from self._heartbeat("evaluate")
-                if self._stop:
+                if self._asked_to_stop():
                     return
             estimates.append(summarize(losses))
         best = estimates[1].mean < self.progress.best_val
@@ -235,15 +254,16 @@ class Trainer:
             return
         self._clock.switch("save")
         content = checkpoint.Checkpoint(
-            weights=self.model.state_dict(),
-            training=checkpoint.training_tensors(self.model, self.optimizer),
+            weights=self.world.collect(self.model.state_dict()),
+            training=self.world.collect(checkpoint.training_tensors(self.model, self.optimizer, self.world)),
             tokenizer=self.dataset.tokenizer,
             progress=self.progress,
             config=asdict(self.config),
             scaler=self.scaler.state_dict(),
         )
-        folder = checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
-        yield Saved(self.step, str(folder))
+        if self.world.is_main:
+            checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
+        yield Saved(self.step, str(Path(self.config.out_dir, name)))
 
     def _start_from_checkpoint(self) -> None:
         resume = self.config.init_from == "resume"
@@ -252,8 +272,10 @@ class Trainer:
             raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
         checkpoint.refuse_mismatch(saved, self.config, self.dataset.tokenizer)
-        self.model.load_state_dict(saved.weights)
+        checkpoint.restore_weights(saved, self.model)
         if resume:
-            checkpoint.set_aside_damaged(saved)
-            checkpoint.restore(saved, self.model, self.optimizer, self.scaler)
+            checkpoint.restore(saved, self.model, self.optimizer, self.scaler, self.world)
             self.progress = saved.progress
+        self.world.wait()  # until all have read, before anything is renamed
+        if resume and self.world.is_main:
+            checkpoint.set_aside_damaged(saved)

@@ -4,6 +4,7 @@ They are forked from a server that has imported it already (Python's own "forkse
 would import at the first step of an optimiser.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -12,7 +13,7 @@ import sys
 from gptlib.errors import run_cli
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["__main__", "processes", "gptlib.train", "torch._dynamo"])
+FORKSERVER.set_forkserver_preload(["__main__", "processes", "gptlib.train", "torch._dynamo", "torch.distributed.fsdp"])
 
 
 def _train(argv, output, largest_file, environment):
@@ -22,6 +23,7 @@ def _train(argv, output, largest_file, environment):
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    faulthandler.dump_traceback_later(10, exit=False)  # a run that hangs says where
     from gptlib.train import main
 
     try:

@@ -1,0 +1,193 @@
+"""Several processes as one run: the same curve, the same checkpoints, one writer, and an end when one of them dies."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from processes import start_training
+
+from gptlib import UsageError, checkpoint
+from gptlib.distributed import World, group_arguments, world_of
+from gptlib.runlog import read_log
+
+ROOT = Path(__file__).resolve().parents[1]
+PLAN = {"log_interval": 1, "eval_interval": 5, "eval_iters": 3, "schedule": "constant", "n_layer": 2, "grad_clip": 0.5}
+# name: processes, gradient_accumulation_steps, parallel
+SPLITS = {"1 x 4": (1, 4, "ddp"), "2 x 2": (2, 2, "ddp"), "4 x 1": (4, 1, "ddp"), "2 x 2 fsdp": (2, 2, "fsdp")}
+RESUMED = ("1 x 4", "2 x 2", "2 x 2 fsdp")
+
+
+@pytest.fixture(scope="module")
+def course(tiny, dataset, tmp_path_factory):
+    """A prepared text and a folder to train in: `course(split, name, **settings)` trains there."""
+    folder = tmp_path_factory.mktemp("runs")
+    for split in ("train", "val"):
+        getattr(dataset, split).astype("<u2").tofile(folder / f"{split}.bin")
+    dataset.tokenizer.save(folder / "tokenizer.json")
+    sizes = f'"train_tokens": {len(dataset.train)}, "val_tokens": {len(dataset.val)}'
+    (folder / "meta.json").write_text(f'{{{sizes}, "vocab_size": {dataset.vocab_size}}}')
+
+    def words(split, name, **settings):
+        _, accumulation, parallel = SPLITS[split]
+        shared = {"dataset": folder, "out_dir": folder / name, "parallel": parallel}
+        config = vars(tiny(**PLAN)) | shared | {"gradient_accumulation_steps": accumulation} | settings
+        return [f"--{key}={value}" for key, value in config.items()]
+
+    def train(split, name, **settings):
+        size, said = SPLITS[split][0], folder / f"{name}.txt"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(size)}
+        who = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | meet for rank in range(size)]
+        runs = [start_training(words(split, name, **settings), said, **number) for number in who]
+        for run in runs:
+            run.join(120)
+        assert [run.exitcode for run in runs] == [0] * size, said.read_text()[-3000:]
+        return folder / name
+
+    train.words, train.folder = words, folder
+    return train
+
+
+def curve(out):
+    """The training losses, gradient norms, tokens and the validation losses that were logged."""
+    events = read_log(out / "log.jsonl")
+    steps = [
+        [event[key] for key in ("loss", "grad_norm", "tokens")] for event in events if event["event"] == "TrainStep"
+    ]
+    evaluations = [event["val"]["mean"] for event in events if event["event"] == "Evaluation"]
+    assert len(evaluations) == 5
+    return torch.tensor(steps), torch.tensor(evaluations)
+
+
+@pytest.fixture(scope="module")
+def alone(course):
+    return course("1 x 4", "alone")
+
+
+@pytest.mark.parametrize("split", ["2 x 2", "4 x 1", "2 x 2 fsdp"])
+def test_the_curve_is_the_same_however_the_work_is_split(course, alone, split):
+    out = course(split, split)
+    for ours, theirs in zip(curve(out), curve(alone), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    assert len(curve(out)[0]) == 20
+    ours, theirs = (checkpoint.load(folder, prefer="latest") for folder in (out, alone))
+    assert ours.training.keys() == theirs.training.keys() and ours.progress.step == 20
+    for name, tensor in theirs.weights.items():
+        if name.endswith("c_attn.bias"):
+            continue  # a key's bias changes nothing, so its gradient is rounding alone, which Adam makes large
+        torch.testing.assert_close(ours.weights[name], tensor, rtol=0, atol=1e-3)
+    said = (course.folder / f"{split}.txt").read_text()
+    assert said.count("parameters on cpu; 128 tokens a step") == 1 and "processes" in said  # one of them writes
+
+
+@pytest.fixture(scope="module")
+def halves(course):
+    return {split: course(split, f"half {split}", max_iters=10) for split in RESUMED}
+
+
+@pytest.mark.parametrize("second", RESUMED)
+@pytest.mark.parametrize("first", RESUMED)
+def test_a_checkpoint_of_any_split_goes_on_in_any_other(course, alone, halves, first, second):
+    name = f"{first} then {second}"
+    shutil.copytree(halves[first], course.folder / name)
+    out = course(second, name, init_from="resume")
+    for ours, theirs in zip(curve(out), curve(alone), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_dropout_differs_between_processes_and_a_resumed_run_is_the_same_to_the_bit(course):
+    whole = course("2 x 2", "whole dropout", dropout=0.3)
+    course("2 x 2", "halves dropout", dropout=0.3, max_iters=10)
+    halves = course("2 x 2", "halves dropout", dropout=0.3, init_from="resume")
+    for ours, theirs in zip(curve(halves), curve(whole), strict=True):
+        assert ours.equal(theirs)
+    states = checkpoint.load(whole, prefer="latest").training["random_state"]
+    assert len(states) == 2 and not states[0].equal(states[1])
+
+
+def test_torchrun_by_its_own_command_stops_dies_and_goes_on(course):
+    """Ctrl-C saves; a worker that is killed ends the job in seconds, with its reason; the job goes on."""
+    out, log = course.folder / "torchrun", course.folder / "torchrun" / "log.jsonl"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+
+    def start(**settings):
+        words = course.words("2 x 2", "torchrun", **settings)
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        begun = log.stat().st_size if log.exists() else 0
+        command = [*torchrun, "gptlib.train", *words]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        while not log.exists() or log.stat().st_size < begun + 20000:
+            assert process.poll() is None, process.communicate()[0][-3000:]
+            time.sleep(0.05)
+        return process
+
+    first = start(max_iters=10**6, eval_interval=10**6)
+    first.send_signal(signal.SIGINT)
+    said = first.communicate(timeout=60)[0]
+    step = checkpoint.load(out, prefer="latest").progress.step
+    assert step > 0 and f"stopped at step {step} of 1000000" in said
+
+    second = start(max_iters=10**6, eval_interval=10**6, init_from="resume")
+    children = subprocess.run(["pgrep", "-P", str(second.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    killed = time.monotonic()
+    said = second.communicate(timeout=60)[0]
+    assert second.returncode == 1 and time.monotonic() - killed < 15
+    assert "Signal 9 (SIGKILL)" in said and "error: process 0 lost another one" in said
+
+    third = start(max_iters=10**6, eval_interval=10**6, init_from="resume")
+    third.send_signal(signal.SIGTERM)
+    third.communicate(timeout=60)
+    assert checkpoint.load(out, prefer="latest").progress.step > step
+
+
+# --- what can be said without a GPU ---------------------------------------------------------------------
+
+
+def test_torchruns_variables_are_read():
+    assert world_of({}, "ddp") == World()
+    assert world_of({"RANK": "5", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}, "fsdp") == World(5, 16, 1, "fsdp")
+    assert World(5, 16, 1, "fsdp").sharded and not World(0, 1, 0, "fsdp").sharded
+    assert World(0, 16).is_main and not World(8, 16, 0).is_main
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Only for the choice of a device: nothing is computed on them."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(two_gpus, refused):
+    assert World().device("auto") == torch.device("cuda")
+    assert World(3, 4, 1).device("auto") == torch.device("cuda", 1)
+    assert World(3, 4, 1).device("cpu") == torch.device("cpu")
+    with refused("process 2 of this machine has no GPU", "it has 2", "--nproc_per_node", error=UsageError):
+        World(2, 4, 2).device("cuda")
+
+
+def test_nccl_connects_gpus_and_gloo_the_rest():
+    gpu = torch.device("cuda", 1)
+    assert group_arguments(gpu) == {"backend": "cpu:gloo,cuda:nccl", "device_id": gpu}
+    assert group_arguments(torch.device("cpu")) == {"backend": "gloo"}
+
+
+def test_several_processes_cannot_share_an_apple_gpu(monkeypatch, refused):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with refused("device = 'mps'", "--device=cpu", error=UsageError):
+        World(0, 2).device("mps")
+
+
+def test_float16_and_fsdp_are_refused_together(tiny, refused):
+    with refused("dtype = 'float16'", "bfloat16", error=UsageError):
+        tiny(parallel="fsdp", dtype="float16")
