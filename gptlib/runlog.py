@@ -83,20 +83,22 @@ def _set_aside(folder: Path) -> None:
 def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The events of a run, in order and each once.
 
-    A resumed run does again the steps behind its checkpoint. What the log says of them from the
-    first time is left out, and so is a last line that a kill cut short.
+    A resumed run does again the steps behind its checkpoint, and an evaluation that it was killed in. What the
+    log says of them from the first time is left out, and so is a last line that a kill cut short.
     """
-    events: list[dict[str, Any]] = []
+    events: dict[tuple, dict[str, Any]] = {}
     for text in Path(path).read_text(encoding="utf-8").splitlines():
         try:
             line = json.loads(text)
         except ValueError:
             continue
         if line["event"] == "Start":  # at a step: evaluation, checkpoint, then the step itself
-            events = [e for e in events if e["step"] < line["step"] + (e["event"] != "TrainStep")]
+            events = {k: e for k, e in events.items() if e["step"] < line["step"] + (e["event"] != "TrainStep")}
         else:
-            events.append(line)
-    return events
+            key = (line["event"], line["step"], line.get("folder"))
+            events.pop(key, None)
+            events[key] = line
+    return list(events.values())
 
 
 def config_as_toml(config: TrainConfig) -> str:

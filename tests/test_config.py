@@ -168,7 +168,8 @@ def values_of(f):
 def configs(draw):
     values = {f.name: draw(values_of(f)) for f in fields(TrainConfig)}
     values["n_embd"] = values["n_head"] * 2 * draw(st.integers(1, 32))  # even, as rotary positions need it
-    values["parallel"] = "ddp" if values["dtype"] == "float16" else values["parallel"]
+    if values["dtype"] == "float16" or values["optimizer"] == "muon":
+        values["parallel"] = "ddp"
     values["min_lr"] = min(values["min_lr"], values["learning_rate"])
     return TrainConfig(**values)
 

@@ -182,6 +182,8 @@ def test_several_processes_cannot_share_an_apple_gpu(monkeypatch, refused):
         World(0, 2).device("mps")
 
 
-def test_float16_and_fsdp_are_refused_together(tiny, refused):
+def test_what_fsdp_cannot_do_is_refused(tiny, refused):
     with refused("dtype = 'float16'", "bfloat16", error=UsageError):
         tiny(parallel="fsdp", dtype="float16")
+    with refused("optimizer = 'muon'", "adamw", error=UsageError):
+        tiny(parallel="fsdp", optimizer="muon")

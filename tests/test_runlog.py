@@ -102,6 +102,17 @@ def test_the_log_of_a_run_killed_twice_does_too(log_of):
     assert without_times(read_log(path)) == without_times(read_log(log_of("whole")))
 
 
+def test_an_evaluation_that_was_done_twice_at_the_same_step_counts_once(tiny, tmp_path):
+    """Ctrl-C within it saved its step; then it was done, and a kill came before the checkpoint that says so."""
+    lines = [Saved(5, "latest"), EVALUATION, Saved(5, "best")]
+    for _ in range(2):
+        log = RunLog(tiny(out_dir=str(tmp_path), init_from="resume"), step=5)
+        for event in lines:
+            log(event)
+        log.close()
+    assert [event["event"] for event in read_log(tmp_path / "log.jsonl")] == ["Saved", "Evaluation", "Saved"]
+
+
 def test_a_last_line_that_was_cut_short_is_left_out(log_of):
     path = log_of("run")
     complete = read_log(path)
