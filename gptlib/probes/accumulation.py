@@ -248,7 +248,7 @@ def plot_differences_by_split(
 
 
 def plot_run_differences(first: Sequence[float], others: Mapping[str, Sequence[float]], double: Sequence) -> Picture:
-    """|loss − loss of the first run| at every step.
+    """How far each loss is from that of the first run, at every step.
 
     Args:
         first: losses of the run that the others, name -> losses, are compared with.

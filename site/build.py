@@ -1,0 +1,119 @@
+"""Build the web site of the course: python site/build.py FOLDER (`make site`: _site).
+
+Sphinx wants all its sources in one folder. So the pages beside this file, the lessons and what is
+generated are laid into one that is thrown away afterwards, as they lie in the repository.
+"""
+
+import base64
+import importlib
+import inspect
+import pkgutil
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from sphinx.cmd.build import build_main
+
+import gptlib
+import gptlib.live
+import gptlib.probes
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+ROOMS = (gptlib, gptlib.live, gptlib.probes)
+TITLE = re.compile(r"# (?P<number>\d\d) (?P<name>[^:\n]+)(: (?P<question>[^\n]+))?")
+MINUTES = re.compile(r"\*\*(About )?(?P<minutes>\d+) minutes")
+MODULE_PAGE = """# {name}
+
+```{{eval-rst}}
+.. automodule:: {name}
+   :members:
+   :member-order: bysource
+```
+"""
+
+
+def lay_out(folder: Path) -> None:
+    """Write all sources of the site into `folder`."""
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for page in [*HERE.glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"]:
+        shutil.copy(page, folder)
+    (folder / "lessons.txt").write_text("\n".join(cards(folder)), encoding="utf-8")
+    (folder / "reference.md").write_text(reference(folder / "api"), encoding="utf-8")
+
+
+# --- the lessons as cards ---------------------------------------------------------------------------------
+
+
+def cards(folder: Path) -> Iterator[str]:
+    """A card for each lesson: its number and name, its question, the figure of its live experiment."""
+    yield ":::::{container} lessons"
+    for path in sorted((folder / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        first = notebook.cells[0].source
+        title, minutes = TITLE.match(first), MINUTES.search(first)
+        png, alt = figure_of(notebook)
+        picture = folder / "notebooks" / f"{path.stem}.png"
+        picture.write_bytes(base64.b64decode(png))
+        yield "::::{container} lesson"
+        yield f"![{alt}](notebooks/{picture.name})\n"
+        yield f"[{title['number']} {title['name']}](notebooks/{path.name})\n"
+        yield f"{title['question']}\n" if title["question"] else ""
+        yield f":::{{container}} minutes\n{minutes['minutes']} minutes\n:::\n" if minutes else ""
+        yield "::::"
+    yield ":::::"
+
+
+def figure_of(notebook: NotebookNode) -> tuple[str, str]:
+    """The first figure after the last live lab, or the last figure where there is no lab; and its alt text."""
+    figures: list[tuple[str, str]] = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if data.get("text/plain", "").startswith("<live lab"):
+                figures = []
+            if "image/png" in data:
+                figures.append((data["image/png"], output.metadata["image/png"]["alt"]))
+    return figures[0]
+
+
+# --- the reference -----------------------------------------------------------------------------------------
+
+
+def reference(folder: Path) -> str:
+    """Write a page for each module into `folder`; the page that lists them, by room, with what each is for."""
+    folder.mkdir()
+    page = ["# Reference", ""]
+    for room in ROOMS:
+        page += [f"## {room.__name__}", "", f"{inspect.getdoc(room)}", "", "| module | what it is |", "|---|---|"]
+        names = [f"{room.__name__}.{module.name}" for module in pkgutil.iter_modules(room.__path__) if not module.ispkg]
+        for name in names:
+            (folder / f"{name}.md").write_text(MODULE_PAGE.format(name=name), encoding="utf-8")
+            page.append(f"| [{name}]({folder.name}/{name}.md) | {first_line(name)} |")
+        page += ["", "```{toctree}", ":hidden:", *(f"{folder.name}/{name}" for name in names), "```", ""]
+    return "\n".join(page)
+
+
+def first_line(name: str) -> str:
+    """The first line of a module's docstring."""
+    return inspect.getdoc(importlib.import_module(name)).splitlines()[0]
+
+
+def main(argv: list[str]) -> int:
+    """Build the site into the folder that is named; the exit status is Sphinx's."""
+    if len(argv) != 1:
+        print("usage: python site/build.py FOLDER", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as sources:
+        lay_out(Path(sources))
+        options = ["-c", str(HERE), "-d", f"{sources}/.doctrees", "--fail-on-warning", "--keep-going", "--quiet"]
+        return build_main([*options, sources, argv[0]])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

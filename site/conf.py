@@ -1,0 +1,102 @@
+"""What Sphinx needs to know to build the web site; `site/build.py` calls it."""
+
+import json
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from docutils.writers.html5_polyglot import HTMLTranslator
+from sphinx.application import Sphinx
+
+from gptlib.config import describe
+from gptlib.version import __version__
+
+project = "Train a small GPT"
+author = copyright = "the gptlib course authors"
+version = release = __version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["notebooks/images"]
+
+nb_execution_mode = "off"  # the lessons are shown as they were executed and stored
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
+myst_heading_anchors = 3
+
+default_role = "py:obj"  # in docstrings, `name` links where the name is known
+autodoc_typehints_format = "short"
+autodoc_default_options = {"show-inheritance": True}
+python_use_unqualified_type_names = True
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["static"]
+html_css_files = ["course.css"]
+html_favicon = "static/icon.svg"
+html_context = {"default_mode": "auto"}
+html_show_copyright = False
+html_last_updated_fmt = None
+html_math_renderer = "mathml"
+html_theme_options = {
+    "home_page_in_toc": True,
+    "navbar_persistent": [],
+    "logo": {"text": project},
+    "show_toc_level": 2,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+}
+
+LIVE = re.compile(r"<(live lab|explorer): (?P<what>.*)>", re.DOTALL)
+NOTE = """<div class="live-here" role="note"><strong>Live when you run it.</strong>
+This is an experiment with sliders and buttons ({what}). <code>make lab</code> opens it on your machine;
+the figures on this page are what came out on ours.</div>"""
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what follows."""
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("source-read", show_notebook)
+    app.connect("autodoc-process-docstring", document_settings)
+
+
+# --- math: as MathML, which browsers show by themselves --------------------------------------------------------
+
+
+def visit_math(translator: Any, node: Any) -> None:
+    """As docutils writes it, with no script and no font to load."""
+    HTMLTranslator.visit_math(translator, node)
+
+
+def visit_math_block(translator: Any, node: Any) -> None:
+    """The same for a formula on a line of its own."""
+    HTMLTranslator.visit_math_block(translator, node)
+
+
+# --- notebooks: as they are, but for what a page cannot do ----------------------------------------------------------
+
+
+def show_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Give figures their alt text, and say of a live experiment what it is."""
+    if not docname.startswith("notebooks/") or not source[0].startswith("{"):
+        return
+    notebook = json.loads(source[0])
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                cell["metadata"].setdefault("mystnb", {})["image"] = {"alt": alt}  # where MyST-NB looks for it
+            data = output.get("data", {})
+            if live := LIVE.fullmatch("".join(data.get("text/plain", ""))):
+                data["text/html"] = NOTE.format(what=live["what"])
+    source[0] = json.dumps(notebook)
+
+
+# --- settings: their documentation is in the fields -------------------------------------------------------------------
+
+
+def document_settings(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """List the fields of a config with what they mean, what they accept and their defaults."""
+    if what != "class" or not is_dataclass(item):
+        return
+    for field in fields(item):
+        if "doc" in field.metadata:
+            lines += ["", f"``{field.name}``", f"    {field.metadata['doc']} ({describe(field)}; {field.default!r})"]
