@@ -1,6 +1,7 @@
 # make lab      open the course in JupyterLab
 # make test     everything that must pass
 # make execute  run the notebooks from the top and store their outputs
+# make site     the web site of the course, in _site/index.html
 # Each builds .venv the first time and again only when the pins change. No make? See "Set-up" in README.md.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One torch thread: with two, a busy neighbour on one of two cores makes a step ten times slower (EXPERIMENTS.md).
 test execute: export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab test execute clean
+.PHONY: lab test execute site clean
 
 lab: $(CORPUS)
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
@@ -29,6 +30,9 @@ test: $(CORPUS)
 execute: $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
 
+site: $(CORPUS)
+	python site/build.py _site
+
 $(READY): pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -39,4 +43,4 @@ $(CORPUS): $(READY) data/data-by-char/prepare.py data/plays.py data/shakespeare.
 	touch $@
 
 clean:
-	rm -rf .venv *.egg-info out-*
+	rm -rf .venv *.egg-info out-* _site

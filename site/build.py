@@ -8,7 +8,6 @@ import base64
 import importlib
 import inspect
 import pkgutil
-import re
 import shutil
 import sys
 import tempfile
@@ -22,12 +21,24 @@ from sphinx.cmd.build import build_main
 import gptlib
 import gptlib.live
 import gptlib.probes
+from gptlib.course import LESSONS
+from gptlib.glossary import GLOSSARY
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ROOMS = (gptlib, gptlib.live, gptlib.probes)
-TITLE = re.compile(r"# (?P<number>\d\d) (?P<name>[^:\n]+)(: (?P<question>[^\n]+))?")
-MINUTES = re.compile(r"\*\*(About )?(?P<minutes>\d+) minutes")
+CARD = """::::{{container}} lesson
+![{alt}]({picture})
+
+[{lesson.number} {lesson.name}]({folder}/{lesson.file})
+
+{lesson.question}
+
+:::{{container}} minutes
+{lesson.minutes} minutes
+:::
+::::
+"""
 MODULE_PAGE = """# {name}
 
 ```{{eval-rst}}
@@ -40,32 +51,27 @@ MODULE_PAGE = """# {name}
 
 def lay_out(folder: Path) -> None:
     """Write all sources of the site into `folder`."""
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for page in [*HERE.glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"]:
+    notebooks = folder / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for page in (HERE / "index.md", HERE / "class.md", ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
         shutil.copy(page, folder)
-    (folder / "lessons.txt").write_text("\n".join(cards(folder)), encoding="utf-8")
+    (folder / "lessons.txt").write_text("\n".join(cards(notebooks)), encoding="utf-8")
+    glossary = (HERE / "glossary.md").read_text(encoding="utf-8") + GLOSSARY.markdown() + "\n"
+    (notebooks / "glossary.md").write_text(glossary, encoding="utf-8")  # its links lead to the lessons
     (folder / "reference.md").write_text(reference(folder / "api"), encoding="utf-8")
 
 
 # --- the lessons as cards ---------------------------------------------------------------------------------
 
 
-def cards(folder: Path) -> Iterator[str]:
-    """A card for each lesson: its number and name, its question, the figure of its live experiment."""
+def cards(notebooks: Path) -> Iterator[str]:
+    """A card for each lesson: the figure of its live experiment, its name and its question."""
     yield ":::::{container} lessons"
-    for path in sorted((folder / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        first = notebook.cells[0].source
-        title, minutes = TITLE.match(first), MINUTES.search(first)
-        png, alt = figure_of(notebook)
-        picture = folder / "notebooks" / f"{path.stem}.png"
+    for lesson in LESSONS:
+        png, alt = figure_of(nbformat.read(notebooks / lesson.file, as_version=4))
+        picture = notebooks / f"{lesson.number}.png"
         picture.write_bytes(base64.b64decode(png))
-        yield "::::{container} lesson"
-        yield f"![{alt}](notebooks/{picture.name})\n"
-        yield f"[{title['number']} {title['name']}](notebooks/{path.name})\n"
-        yield f"{title['question']}\n" if title["question"] else ""
-        yield f":::{{container}} minutes\n{minutes['minutes']} minutes\n:::\n" if minutes else ""
-        yield "::::"
+        yield CARD.format(lesson=lesson, alt=alt, picture=f"{notebooks.name}/{picture.name}", folder=notebooks.name)
     yield ":::::"
 
 

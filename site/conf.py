@@ -5,6 +5,7 @@ import re
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from docutils.nodes import Text
 from docutils.writers.html5_polyglot import HTMLTranslator
 from sphinx.application import Sphinx
 
@@ -44,6 +45,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": True,
     "use_fullscreen_button": False,
+    "collapse_navbar": True,  # the arrows that it hides have no name for a screen reader
 }
 
 LIVE = re.compile(r"<(live lab|explorer): (?P<what>.*)>", re.DOTALL)
@@ -54,22 +56,30 @@ the figures on this page are what came out on ours.</div>"""
 
 def setup(app: Sphinx) -> None:
     """Connect what follows."""
-    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_formula, leave_formula))
     app.connect("source-read", show_notebook)
     app.connect("autodoc-process-docstring", document_settings)
 
 
-# --- math: as MathML, which browsers show by themselves --------------------------------------------------------
+# --- math: as MathML, which browsers show by themselves, with no script and no font to load -----------------------
 
 
 def visit_math(translator: Any, node: Any) -> None:
-    """As docutils writes it, with no script and no font to load."""
+    """Let docutils write it: Sphinx itself would leave it to a script from another host."""
+    translator.math_output, translator.math_options = "mathml", ""
+    node[:] = [Text(node.astext().replace(r"\_", "_"))]  # docutils knows no \_ in \text{...}
     HTMLTranslator.visit_math(translator, node)
 
 
-def visit_math_block(translator: Any, node: Any) -> None:
-    """The same for a formula on a line of its own."""
-    HTMLTranslator.visit_math_block(translator, node)
+def visit_formula(translator: Any, node: Any) -> None:
+    """A formula on a line of its own scrolls where it is wider than a phone; by keyboard too."""
+    translator.body.append('<div class="formula" tabindex="0">')
+    visit_math(translator, node)
+
+
+def leave_formula(translator: Any, node: Any) -> None:
+    """End what `visit_formula` began."""
+    translator.body.append("</div>")
 
 
 # --- notebooks: as they are, but for what a page cannot do ----------------------------------------------------------

@@ -1,0 +1,186 @@
+"""The web site, built once from the lessons as they are, in a real browser."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+pytestmark = [pytest.mark.browser]
+pytest.importorskip("sphinx", reason="the extra `site` is not installed: make test installs it")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra `dev` is not installed")
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LOOK_UP = ["index", "notebooks/glossary", "reference", "class", "CONTRIBUTING", "EXPERIMENTS", "api/gptlib.trainer"]
+PAGES = [*LOOK_UP, *(f"notebooks/{name}" for name in LESSONS)]
+SETTINGS = "block_size batch_size gradient_accumulation_steps eval_interval eval_iters log_interval".split()
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+CHECKED = [("index", "light", DESKTOP), ("index", "dark", DESKTOP), ("notebooks/glossary", "light", PHONE)]
+CHECKED += [("notebooks/03_training", "light", DESKTOP), ("CONTRIBUTING", "dark", PHONE)]
+
+
+SERIOUS = ("serious", "critical")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+class Elements(HTMLParser):
+    """The links, loads, anchors and images of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links, self.loads, self.anchors, self.alts = [], [], set(), []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors |= {attributes[key] for key in ("id", "name") if key in attributes}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif tag in ("img", "script", "iframe", "link") and (url := attributes.get("src") or attributes.get("href")):
+            self.loads.append(url)
+        if tag == "img":
+            self.alts.append(attributes.get("alt", ""))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site; a warning of Sphinx fails the build."""
+    folder = tmp_path_factory.mktemp("site")
+    build = subprocess.run([sys.executable, ROOT / "site" / "build.py", folder], capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path.relative_to(site).as_posix(): Elements(path) for path in site.rglob("*.html")}
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """`visit(name)` opens a page, and in the end nothing went wrong on it and nothing came from elsewhere."""
+    contexts, faults = [], []
+
+    def open_page(name, mode="light", viewport=DESKTOP):
+        context = browser.new_context(viewport=viewport, color_scheme=mode)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.append(request.url) if not is_ours(request.url) else None)
+        page.goto(f"{address}{name}.html")
+        return page
+
+    def is_ours(url):
+        return url.startswith((address, "data:"))
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+# --- what the files say -----------------------------------------------------------------------------------
+
+
+def test_there_is_a_page_for_every_lesson_and_module(pages):
+    modules = {f"api/gptlib.{path.stem}.html" for path in (ROOT / "gptlib").glob("[a-z]*.py")}
+    assert set(pages) >= {f"{name}.html" for name in PAGES} | modules
+
+
+def test_links_inside_the_site_resolve(site, pages):
+    broken = []
+    for name, page in pages.items():
+        for link in (*page.links, *page.loads):
+            if re.match(r"[a-z]+:", link):
+                continue
+            target, anchor = urldefrag(unquote(link))
+            path = ((site / name).parent / target).resolve() if target else site / name
+            inside = pages.get(path.relative_to(site.resolve()).as_posix() if target else name)
+            if not path.exists() or (anchor and inside is not None and anchor not in inside.anchors):
+                broken.append(f"{name}: {link}")
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_another_host(pages):
+    assert [(name, url) for name, page in pages.items() for url in page.loads if re.match("(https?:)?//", url)] == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_figures_have_the_alt_text_of_the_notebook(pages, lesson):
+    cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    alts = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+    assert alts and [alt for alt in alts if alt not in pages[f"notebooks/{lesson}.html"].alts] == []
+
+
+def test_every_image_has_an_alt_text(pages):
+    assert [name for name, page in pages.items() if not all(page.alts)] == []
+
+
+def test_formulas_are_formulas(site):
+    page = (site / "notebooks" / "03_training.html").read_text(encoding="utf-8")
+    assert page.count("<math") > 10 and "\\frac" not in page and "\\_" not in re.sub("<pre.*?</pre>", "", page)
+
+
+def test_the_glossary_has_the_settings_side_by_side(site):
+    page = (site / "notebooks" / "glossary.html").read_text(encoding="utf-8")
+    table = page[page.index("<tbody") : page.index("</tbody")]
+    assert [name for name in SETTINGS if name not in table] == []
+
+
+# --- what the browser shows ----------------------------------------------------------------------------------
+
+
+def test_pages_open_without_errors_and_fit_a_phone(visit, address):
+    page = visit("index", viewport=PHONE)
+    wide = {}
+    for name in PAGES:
+        page.goto(f"{address}{name}.html")
+        wide[name] = page.evaluate("document.documentElement.scrollWidth")
+    assert {name: width for name, width in wide.items() if width > PHONE["width"]} == {}
+
+
+def test_a_live_lab_says_that_it_is_live_elsewhere(visit):
+    note = visit("notebooks/03_training").get_by_role("note")
+    assert "Live when you run it" in note.inner_text() and "eval_iters" in note.inner_text()
+
+
+def test_search_finds_a_lesson(visit):
+    page = visit("search")
+    page.goto(f"{page.url}?q=accumulation")
+    page.locator("#search-results a", has_text="05 Accumulation").first.wait_for()
+
+
+def test_a_card_leads_to_its_lesson(visit):
+    page = visit("index")
+    page.locator(".lesson", has_text="How do we know that it learns?").click()
+    page.get_by_role("heading", level=1, name="03 Training").wait_for()
+
+
+@pytest.mark.parametrize(("name", "mode", "viewport"), CHECKED)
+def test_axe_finds_no_serious_fault(visit, name, mode, viewport):
+    page = visit(name, mode, viewport)
+    violations = axe.Axe().run(page).response["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in violations if fault["impact"] in SERIOUS] == []
