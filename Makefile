@@ -1,6 +1,7 @@
 # make lab      open the course in JupyterLab
 # make test     everything that must pass
 # make execute  run the notebooks from the top and store their outputs
+# make serve    the lessons as pages with live sliders, by Voila
 # make site     the web site of the course, in _site/index.html
 # Each builds .venv the first time and again only when the pins change. No make? See "Set-up" in README.md.
 
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One torch thread: with two, a busy neighbour on one of two cores makes a step ten times slower (EXPERIMENTS.md).
 test execute: export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab test execute site clean
+.PHONY: lab test execute site serve clean
 
 lab: $(CORPUS)
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
@@ -29,6 +30,9 @@ test: $(CORPUS)
 
 execute: $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
+
+serve: $(CORPUS)
+	voila --no-browser notebooks
 
 site: $(CORPUS)
 	python site/build.py _site
