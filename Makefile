@@ -3,12 +3,14 @@
 # make execute  run the notebooks from the top and store their outputs
 # make serve    the lessons as pages with live sliders, by Voila
 # make site     the web site of the course, in _site/index.html
-# Each builds .venv the first time and again only when the pins change. No make? See "Set-up" in README.md.
+# Each builds .venv the first time, or adds to it, and again only when the pins change. No make? See "Set-up" in README.md.
 
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+TOOLS  := .venv/.ready-dev
 CORPUS := data/data-by-char/meta.json
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The tools of .venv come first, as in an activated environment.
@@ -22,24 +24,29 @@ test execute: export OMP_NUM_THREADS ?= 1
 lab: $(CORPUS)
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
 
-test: $(CORPUS)
+test: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
 	pytest
 	pytest --nbval notebooks
 
-execute: $(CORPUS)
+execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
 
-serve: $(CORPUS)
+serve: $(TOOLS) $(CORPUS)
 	voila --no-browser notebooks
 
-site: $(CORPUS)
+site: $(TOOLS) $(CORPUS)
 	python site/build.py _site
 
 $(READY): pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e .
+	touch $@
+
+# What tests and the web site need, a third of everything, is not installed for a learner.
+$(TOOLS): $(READY)
+	$(INSTALL) -e '.[dev]'
 	touch $@
 
 $(CORPUS): $(READY) data/data-by-char/prepare.py data/plays.py data/shakespeare.py
