@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from gptlib.errors import UserError
+from gptlib.files import COURSE_DATA
 from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
-COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
 SPLITS = ("train", "val")
 
 

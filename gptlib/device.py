@@ -1,7 +1,13 @@
 """Where to compute and in which arithmetic: the few choices that depend on the machine."""
 
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
 import time
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +42,60 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """The context in which matrix products run in `dtype` while weights stay in float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:
+    """TF32 on NVIDIA GPUs: never where float32 was asked for, and allowed for what half precision leaves in float32."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if dtype == torch.float32 else "high")
+
+
+# Products and sums a second of dense matrices in bfloat16 (V100, T4: float16), as NVIDIA's data sheets say; the first
+# name that is part of the device's name counts.
+PEAK_FLOPS = {
+    "B200": 2250e12,
+    "H200": 989e12,
+    "H100 NVL": 835e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "V100": 125e12,
+    "T4": 65e12,
+}
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
+    """What the device could do at most in half precision; None where that is not known, and in float32."""
+    if device.type != "cuda" or dtype == torch.float32:
+        return None
+    words = torch.cuda.get_device_name(device).replace("-", " ").split()
+    return next((peak for name, peak in PEAK_FLOPS.items() if set(name.split()) <= set(words)), None)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes so far: of tensors on a GPU by CUDA, else of the whole process; None where nobody counts."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def compile_obstacle(device: torch.device) -> str:
+    """What `torch.compile` lacks on this machine, with the remedy; empty if it has what it needs."""
+    compilers = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+    if not any(shutil.which(name) for name in compilers if name):
+        return "no C++ compiler; install g++ (Debian, Ubuntu: apt install g++), or set CXX"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "no Python.h; install Python's headers (Debian, Ubuntu: apt install python3-dev)"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "no triton; pip install triton"
+    return ""
 
 
 def fastest_threads(repeats: int = 5) -> int:

@@ -51,6 +51,8 @@ class TrainStep:
     tokens: int
     tokens_per_second: float
     costs: Costs
+    mfu: float | None = None  # share of what the GPUs could do at most; None where that is not known
+    peak_memory: int | None = None  # bytes, of the main process
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Writing files so that a reader sees the old one or the new one, never half of one; where the course's data are."""
 
 import os
 import shutil
@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gptlib.errors import UserError
+
+COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses import FakeTensorMode
 
 from gptlib.config import TrainConfig
 from gptlib.device import autocast, pick_dtype
@@ -56,6 +55,8 @@ class Summary:
 
 def count(config: TrainConfig, vocab_size: int) -> Summary:
     """The costs of a step of this run, of which batch_size (B) and block_size (T) matter most to the memory."""
+    from torch._subclasses import FakeTensorMode  # takes a second to import, which training need not wait for
+
     shape = config.model_config(vocab_size)
     with FakeTensorMode():
         model = GPT(shape)

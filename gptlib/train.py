@@ -33,7 +33,8 @@ class ProgressBar:
                 self._bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
                 self._bar.write(
                     f"step {event.step}: loss {event.loss:.4f}, learning rate {event.learning_rate:.2e}, "
-                    f"gradient {event.grad_norm:.2f}, {event.tokens_per_second:,.0f} tokens/s",
+                    f"gradient {event.grad_norm:.2f}, {event.tokens_per_second:,.0f} tokens/s"
+                    + (f", MFU {event.mfu:.1%}" if event.mfu is not None else ""),
                     file=sys.stdout,
                 )
             case Evaluation():

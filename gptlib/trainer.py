@@ -3,23 +3,32 @@
 import math
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gptlib import checkpoint
 from gptlib.config import TrainConfig
 from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts, last_start
-from gptlib.device import autocast, pick_dtype
+from gptlib.device import (
+    autocast,
+    compile_obstacle,
+    peak_flops,
+    peak_memory,
+    pick_dtype,
+    set_float32_precision,
+)
 from gptlib.distributed import ALONE, World, whole
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
 from gptlib.events import Costs, Evaluation, Event, Progress, Saved, TrainStep
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer, learning_rate_at
+from gptlib.summary import flops_per_token
 
 HEARTBEAT = 0.1  # seconds: whoever watches can pause or stop at least this often
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
@@ -71,6 +80,7 @@ class Trainer:
             last_start(getattr(self.dataset, split), config.block_size, f"the {split} split")
         self.device = world.device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
+        set_float32_precision(self.device, self.dtype)
         with _one_at_a_time:
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(self.dataset.vocab_size))
@@ -82,7 +92,9 @@ class Trainer:
         self.progress = checkpoint.RunProgress()
         if config.init_from != "scratch":
             self._start_from_checkpoint()
-        self._forward = torch.compile(forward) if config.compile else forward
+        self._forward = self._compiled(forward) if config.compile else forward
+        peak = peak_flops(self.device, self.dtype)
+        self._mfu_per_speed = flops_per_token(self.model) / (peak * world.size) if peak else None
         self._clock = Stopwatch()
         self._stop = False
         self._bad_steps = 0  # in a row, whose loss or gradient was not finite
@@ -121,6 +133,13 @@ class Trainer:
             yield event
             self._last_event = time.perf_counter()
             self._clock.switch(doing)
+
+    def _compiled(self, forward: nn.Module) -> nn.Module:
+        obstacle = compile_obstacle(self.device)
+        if obstacle:
+            warnings.warn(f"compile = true, and torch.compile cannot: {obstacle}. Going on without", stacklevel=3)
+            return forward
+        return torch.compile(forward)
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -175,14 +194,17 @@ class Trainer:
         self.progress.tokens += self.tokens_per_step
         if not logged:
             return None
+        speed = self.tokens_per_step / (time.perf_counter() - started)
         return TrainStep(
             step=self.step - 1,
             loss=loss.item(),
             learning_rate=learning_rate,
             grad_norm=grad_norm.item(),
             tokens=self.progress.tokens - self.tokens_per_step,
-            tokens_per_second=self.tokens_per_step / (time.perf_counter() - started),
+            tokens_per_second=speed,
             costs=self._clock.costs(),
+            mfu=self._mfu_per_speed and self._mfu_per_speed * speed,
+            peak_memory=peak_memory(self.device),
         )
 
     def _micro_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -106,7 +106,7 @@ def test_200_steps_are_100_and_100_more(tiny, dataset, tmp_path, bits, dtype):
 
     def log(name):
         events = read_log(tmp_path / name / "log.jsonl")
-        timed = ("costs", "tokens_per_second", "folder")
+        timed = ("costs", "tokens_per_second", "folder", "peak_memory")
         events = [{k: v for k, v in event.items() if k not in timed} for event in events]
         return [event for event in events if event != {"event": "Saved", "step": 100}]
 

@@ -28,7 +28,7 @@ def checked_log(path):
 
 def what_counts(events):
     """What a run that was killed and one that was not have in common."""
-    timed = ("costs", "tokens_per_second", "folder")
+    timed = ("costs", "tokens_per_second", "folder", "peak_memory")
     events = [event for event in events if event["event"] in ("TrainStep", "Evaluation")]
     return [{name: value for name, value in event.items() if name not in timed} for event in events]
 

@@ -36,7 +36,7 @@ def log_of(tiny, tmp_path, dataset):
 
 def without_times(events):
     """What two runs of the same steps have in common."""
-    timed = ("costs", "tokens_per_second", "folder")
+    timed = ("costs", "tokens_per_second", "folder", "peak_memory")
     return [{name: value for name, value in event.items() if name not in timed} for event in events]
 
 

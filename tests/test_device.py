@@ -1,0 +1,165 @@
+"""What depends on the machine, chosen without having it: nothing here is computed on a GPU."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gptlib import TrainConfig, Trainer, TrainStep, doctor
+from gptlib import device as device_module
+from gptlib import trainer as trainer_module
+from gptlib.config import read_config
+from gptlib.device import autocast, compile_obstacle, peak_flops, peak_memory, pick_dtype, set_float32_precision
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """`gpu(name)`: torch says that it has this one."""
+
+    def pretend(name, bf16=True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+
+    return pretend
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_is_bfloat16_where_the_gpu_has_it(gpu, bf16, dtype):
+    gpu("any", bf16)
+    assert pick_dtype("auto", CUDA) == dtype and pick_dtype("auto", CPU) == torch.float32
+
+
+def test_matrices_are_multiplied_in_half_precision_and_weights_stay():
+    weight, x = torch.ones(4, 4, requires_grad=True), torch.ones(2, 4)
+    for dtype in (torch.bfloat16, torch.float16):
+        with autocast(CPU, dtype):
+            assert (x @ weight).dtype == dtype and weight.dtype == torch.float32
+
+
+def test_tf32_is_never_used_where_float32_was_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
+    for device, dtype in ((CUDA, torch.float32), (CUDA, torch.bfloat16), (CPU, torch.bfloat16)):
+        set_float32_precision(device, dtype)
+    assert asked == ["highest", "high"]
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40S", 362e12),
+        ("Tesla T4", 65e12),
+        ("NVIDIA GeForce RTX 4060", None),
+    ],
+)
+def test_peaks_of_known_gpus_and_none_for_the_others(gpu, name, peak):
+    gpu(name)
+    assert peak_flops(CUDA, torch.bfloat16) == peak
+    assert peak_flops(CUDA, torch.float32) is None and peak_flops(CPU, torch.bfloat16) is None
+
+
+def test_mfu_is_the_share_of_the_peak_that_the_counted_arithmetic_takes(tiny, dataset, monkeypatch):
+    monkeypatch.setattr(trainer_module, "peak_flops", lambda device, dtype: 1e12)
+    step = next(event for event in Trainer(tiny(), dataset) if isinstance(event, TrainStep))
+    flops = 6 * (12 * 16 * 16 + 28 * 16) + 12 * 16 * 8  # of a token, in the model of these tests
+    assert step.mfu == pytest.approx(flops * step.tokens_per_second / 1e12)
+
+
+def test_without_a_known_peak_there_is_no_mfu_and_memory_is_the_processs(tiny, dataset):
+    step = next(event for event in Trainer(tiny(), dataset) if isinstance(event, TrainStep))
+    assert step.mfu is None and step.peak_memory == peak_memory(CPU) > 2**26
+
+
+# --- torch.compile --------------------------------------------------------------------------------------
+
+
+def test_without_a_compiler_the_run_says_so_and_goes_on(tiny, dataset, monkeypatch):
+    monkeypatch.setattr(device_module.shutil, "which", lambda name: None)
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler; install g\\+\\+.*Going on without"):
+        trainer = Trainer(tiny(compile=True, max_iters=2), dataset)
+    assert trainer._forward is trainer.model and len(list(trainer)) == 3
+
+
+def test_each_lack_has_its_remedy(monkeypatch):
+    monkeypatch.setattr(device_module.shutil, "which", lambda name: name)
+    monkeypatch.setattr(device_module.Path, "exists", lambda path: True)
+    assert compile_obstacle(CPU) == ""
+    monkeypatch.setattr(device_module.importlib.util, "find_spec", lambda name: None)
+    assert "pip install triton" in compile_obstacle(CUDA)
+    monkeypatch.setattr(device_module.Path, "exists", lambda path: False)
+    assert "python3-dev" in compile_obstacle(CPU)
+
+
+def test_with_a_compiler_the_model_is_compiled(tiny, dataset, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(trainer_module, "compile_obstacle", lambda device: "")
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    assert compiled == [Trainer(tiny(compile=True), dataset).model]
+
+
+# --- the GPU's recipe -----------------------------------------------------------------------------------
+
+
+def test_the_recipe_for_a_gpu_is_the_known_one():
+    config = read_config(TrainConfig, ROOT / "data" / "data-by-char" / "train_gpu.toml")
+    shape = config.n_layer, config.n_head, config.n_embd, config.block_size, config.batch_size
+    assert shape == (6, 6, 384, 256, 64) and config.max_iters == 5000 and config.dropout == 0.2
+    assert (config.device, config.dtype, config.compile) == ("cuda", "bfloat16", True)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
+def test_a_run_on_a_gpu_learns(tiny, dataset):
+    trainer = Trainer(tiny(device="cuda", max_iters=100), dataset)
+    steps = [event for event in trainer if isinstance(event, TrainStep)]
+    assert steps[-1].loss < steps[0].loss / 2 and steps[-1].peak_memory > 0
+
+
+# --- the doctor -----------------------------------------------------------------------------------------
+
+
+def test_the_doctor_as_a_program_names_what_there_is():
+    result = subprocess.run([sys.executable, "-m", "gptlib.doctor"], capture_output=True, text=True, cwd=ROOT)
+    assert result.stderr == "" and result.returncode == ("mend:" in result.stdout)
+    for word in ("python", "torch", "device", "dtype", "memory", "compile", "ipywidgets", "kernel", "text"):
+        assert f"  {word} " in result.stdout, result.stdout
+
+
+def remedies():
+    return {finding.what: finding.remedy for finding in doctor.examine() if finding.remedy}
+
+
+def test_each_problem_has_one_command(monkeypatch, tmp_path):
+    before = remedies()
+    monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(doctor, "COURSE_DATA", tmp_path)
+    monkeypatch.setattr(device_module, "compile_obstacle", lambda device: "no C++ compiler; install g++")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    found = remedies()
+    assert found | before == before | {
+        "no-such-package": "pip install -c constraints.txt no-such-package",
+        "text": "python data/data-by-char/prepare.py",
+        "compile": "install g++",
+    }
+
+
+def test_a_gpu_that_torch_cannot_use_is_noticed(monkeypatch):
+    which = doctor.shutil.which
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "nvidia-smi" else which(name))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "pytorch.org" in remedies()["torch"]
+
+
+def test_a_torch_that_is_missing_is_the_first_thing_to_mend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert remedies()["torch"] == "pip install -c constraints.txt torch"
