@@ -325,7 +325,7 @@ def quiz():
 
 def parts(view):
     """The radio buttons, the explanations below them and the score of a quiz."""
-    _, *rows, score = view.children
+    _, *rows, score, _ = view.children
     return [row.children[1] for row in rows], [row.children[2] for row in rows], score
 
 

@@ -138,7 +138,8 @@ def test_the_csv_has_every_loss_once(run):
 
 
 def test_a_download_is_in_the_page_itself():
-    assert download("a.csv", "text/csv", b"ab") == '<a download="a.csv" href="data:text/csv;base64,YWI=">a.csv</a>'
+    link = download("a.csv", "text/csv", b"ab")
+    assert 'download="a.csv"' in link and 'href="data:text/csv;base64,YWI="' in link
 
 
 @pytest.mark.parametrize(

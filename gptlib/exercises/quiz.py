@@ -78,6 +78,8 @@ class Quiz:
         """The questions as widgets, nothing chosen yet."""
         import ipywidgets
 
+        from gptlib.live.page import Page
+
         score = ipywidgets.HTML()
         radios, rows = [], []
         for number, question in enumerate(self.questions, 1):
@@ -94,14 +96,15 @@ class Quiz:
             radio.observe(show_score, "index")
         show_score()
         title = ipywidgets.HTML(f"{_CSS}<strong>{self.title}</strong>")
-        return ipywidgets.VBox([title, *rows, score]).add_class("gptlib-quiz")
+        return ipywidgets.VBox([title, *rows, score, Page()]).add_class("gptlib-quiz").add_class("gptlib-named")
 
 
 def _question_view(number: int, question: Question) -> "tuple[ipywidgets.RadioButtons, ipywidgets.VBox]":
     import ipywidgets
 
     labels = [choice.text.replace("`", "") for choice in question.choices]  # a radio button's label is plain text
-    radio = ipywidgets.RadioButtons(options=labels, index=None, layout={"width": "auto"})
+    name = question.text.replace("`", "")
+    radio = ipywidgets.RadioButtons(options=labels, index=None, tooltip=name, layout={"width": "auto"})
     explanation = ipywidgets.HTML(_live(""))
 
     def explain(change: Any) -> None:

@@ -9,6 +9,7 @@ import ipywidgets as widgets
 from gptlib.errors import UserError
 from gptlib.live.controls import lay_out
 from gptlib.live.lab import Prediction
+from gptlib.live.page import Page
 from gptlib.live.picture import Picture, as_html
 
 
@@ -41,15 +42,18 @@ class Explorer:
         self.output, self.status = widgets.HTML(), widgets.HTML()
         self.output.add_class("gptlib-picture")
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
-        self.box = widgets.VBox([*self._ask(), self.shown])
-        self.box.add_class("gptlib-explorer")
+        self.box = widgets.VBox([*self._ask(), self.shown, Page()])
+        self.box.add_class("gptlib-explorer").add_class("gptlib-named")
         self.update()
 
     def _ask(self) -> list[widgets.Widget]:
         """The question, its choices and Skip; any answer shows the rest, and what came of it."""
         if self.prediction is None:
             return []
-        self.choice = widgets.RadioButtons(options=self.prediction.choices, index=None, layout={"width": "auto"})
+        tooltip = f"Predict: {self.prediction.question}"
+        self.choice = widgets.RadioButtons(
+            options=self.prediction.choices, index=None, tooltip=tooltip, layout={"width": "auto"}
+        )
         self.skip_button = widgets.Button(description="Skip", tooltip="Look without a prediction")
         self.verdict = widgets.HTML()
         self.shown.layout.display = "none"

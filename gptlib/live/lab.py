@@ -32,6 +32,7 @@ from gptlib.trainer import CHANGEABLE, Trainer
 
 # At most these shares of a run's time go into its pictures, and into what the model writes.
 DRAWING_SHARE, SAMPLING_SHARE = 0.03, 0.02
+LAST_SAMPLE = 1.0  # seconds at most
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # A model small enough that a run takes seconds on two CPU cores, and still a GPT in every part.
 DEFAULTS = {"n_layer": 3, "n_embd": 96, "block_size": 32, "batch_size": 16, "learning_rate": 4e-3}
@@ -200,6 +201,11 @@ class Lab:
         """End the run, if there is one."""
         if self._worker is not None:
             self._worker.stop(wait)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the run is over, but for `seconds` at most."""
+        if self._worker is not None:
+            self._worker.thread.join(seconds)
 
     def pause(self) -> None:
         """Hold the run, or let it go on."""
@@ -388,6 +394,10 @@ class Lab:
             self.view.answer(self.prediction.verdict(run.prediction))
         self.view.say(run.summary())
         self.view.folded_out()
+        if run.status == FINISHED:  # now there is time for more than a few words
+            trainer = self._worker.trainer
+            run.sample = short_sample(trainer.model, trainer.dataset, LAST_SAMPLE, run.config.seed)
+            self.view.run(run)
 
     # --- without a front end ---------------------------------------------------------------------------------
 

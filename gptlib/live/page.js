@@ -2,23 +2,21 @@
 // screen readers, and word to Python when nobody looks at it any more.
 
 function name(root) {
-  for (const control of root.querySelectorAll(".jupyter-widgets")) {
-    const label = control.querySelector(":scope > .widget-label");
-    const text = label && (label.textContent.trim() || label.title);
-    if (text) {
-      for (const handle of control.querySelectorAll("[role=slider]")) set(handle, "aria-label", text);
-      for (const number of control.querySelectorAll(":scope > .widget-readout[contenteditable]")) {
-        set(number, "role", "textbox");
-        set(number, "aria-label", `${text}, as a number`);
-      }
-      if (control.classList.contains("widget-radio")) {
-        set(control, "role", "radiogroup");
-        set(control, "aria-label", text);
-      }
+  for (const label of root.querySelectorAll("label.widget-label")) {
+    const control = label.parentElement, text = label.textContent.trim() || label.title;
+    if (!text) continue;
+    for (const handle of control.querySelectorAll("[role=slider]")) set(handle, "aria-label", text);
+    for (const number of control.querySelectorAll(".widget-readout[contenteditable]")) {
+      set(number, "role", "textbox");
+      set(number, "aria-label", `${text}, as a number`);
     }
-    if (control.classList.contains("jupyter-button") && control.classList.contains("widget-toggle-button")) {
-      set(control, "aria-expanded", String(control.classList.contains("mod-active")));
+    if (control.classList.contains("widget-radio")) {
+      set(control, "role", "radiogroup");
+      set(control, "aria-label", text);
     }
+  }
+  for (const button of root.querySelectorAll(".widget-toggle-button")) {
+    set(button, "aria-expanded", String(button.classList.contains("mod-active")));
   }
 }
 

@@ -21,7 +21,7 @@ class Page(anywidget.AnyWidget):
         on_deserted: called when the last view is gone, since the output was removed or the page was closed.
     """
 
-    _esm = Path(__file__).with_name("page.js")
+    _esm, _css = Path(__file__).with_name("page.js"), Path(__file__).with_name("page.css")
 
     def __init__(self, on_deserted: Callable[[], None] = lambda: None):
         super().__init__()

@@ -87,4 +87,5 @@ def command(config: TrainConfig) -> str:
 def download(name: str, kind: str, content: bytes) -> str:
     """A link that saves `content`, which is in the page itself: it works without a server's help."""
     data = base64.b64encode(content).decode()
-    return f'<a download="{name}" href="data:{kind};base64,{data}">{name}</a>'
+    style = "color: var(--jp-content-link-color, LinkText); text-decoration: underline"
+    return f'<a download="{name}" style="{style}" href="data:{kind};base64,{data}">{name}</a>'

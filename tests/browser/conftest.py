@@ -53,13 +53,20 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def jupyter(browser, tmp_path_factory):
+def served(tmp_path_factory):
+    """A copy of notebooks/, which JupyterLab serves."""
+    folder = tmp_path_factory.mktemp("jupyter") / "notebooks"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def jupyter(browser, served):
     """`jupyter(path)`: the address of a notebook in a running JupyterLab.
 
-    It serves a copy of notebooks/ and knows nothing of the user's own settings, extensions or sessions.
+    It knows nothing of the user's own settings, extensions or sessions.
     """
-    home = tmp_path_factory.mktemp("jupyter")
-    shutil.copytree(FOLDER, home / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    home = served.parent
     configure(home / "config" / "labconfig")
     token, port = secrets.token_hex(16), free_port()
     with open(home / "log", "w") as log:

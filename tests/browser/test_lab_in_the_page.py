@@ -1,0 +1,145 @@
+"""What only a page can show of a lab: names for screen readers, downloads, and that nobody's run goes on."""
+
+import nbformat
+import pytest
+from test_live_lab import KERNEL_IS_IDLE, RUN_A_NEW_CELL, RUN_ALL
+
+pytestmark = [pytest.mark.browser]
+
+LAB = """from gptlib import Dataset
+from gptlib.exercises.quiz import Choice, Question, Quiz
+from gptlib.live import Lab, Prediction
+
+text = Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
+prediction = Prediction("Which way?", ("up", "down"), 1, "It learns.")
+small = dict(n_layer=1, n_head=1, n_embd=16, block_size=8, batch_size=4, max_iters=1_000_000, threads=1)
+lab = Lab("eval_interval", "learning_rate", "attention", dataset=text, prediction=prediction, **small)
+lab"""
+QUIZ = """Quiz("1", [Question("Is it?", (Choice("yes", "so it is", right=True), Choice("no", "but it is")))])"""
+
+
+@pytest.fixture(scope="module")
+def page(browser, jupyter, served):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (LAB, QUIZ)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, served / "lab.ipynb")
+    page = browser.new_context(viewport={"width": 1200, "height": 1100}).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(jupyter("lab.ipynb"))
+    page.locator(".jp-Notebook").wait_for()
+    page.wait_for_function(KERNEL_IS_IDLE)
+    page.evaluate(RUN_ALL)
+    page.locator(".gptlib-plot img").wait_for()
+    yield page
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
+
+
+@pytest.fixture
+def lab(page):
+    return page.locator(".gptlib-lab")
+
+
+def ask(page, expression):
+    """What Python says to an expression, by a new cell."""
+    page.evaluate(RUN_A_NEW_CELL, f"print('said', {expression})")
+    said = page.locator(".jp-OutputArea-output", has_text="said ").last
+    said.wait_for()
+    text = said.inner_text().strip()
+    page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
+    return text.removeprefix("said ")
+
+
+def test_every_control_has_a_name(page, lab):
+    for name in ("eval_interval", "learning_rate"):
+        lab.get_by_role("slider", name=name, exact=True).wait_for()
+        lab.get_by_role("textbox", name=f"{name}, as a number").wait_for()
+    lab.get_by_role("combobox", name="attention").wait_for()
+    lab.get_by_role("radiogroup", name="Predict: Which way?").wait_for()
+    page.get_by_role("radiogroup", name="Is it?").wait_for()
+    nameless = "nodes => nodes.filter(node => !node.getAttribute('aria-label')).length"
+    assert page.locator("[role=slider], [role=radiogroup], .widget-readout").evaluate_all(nameless) == 0
+
+
+def test_the_keyboard_alone_predicts_and_runs(page, lab):
+    lab.get_by_role("radio").first.press("Space")
+    run = lab.get_by_role("button", name="Run", exact=True)
+    page.wait_for_function("button => !button.disabled", arg=run.element_handle())
+    run.press("Enter")
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+    lab.get_by_role("button", name="Pause").press("Enter")
+    lab.locator(".gptlib-status", has_text="paused").wait_for()
+
+
+def test_the_runs_can_be_taken_away(page, lab):
+    fold = lab.get_by_role("button", name="Take it away")
+    assert fold.get_attribute("aria-expanded") == "false"
+    fold.press("Enter")
+    with page.expect_download() as caught:
+        lab.get_by_role("link", name="runs.csv").click()
+    assert caught.value.suggested_filename == "runs.csv"
+    lines = caught.value.path().read_text().splitlines()
+    assert lines[0].startswith("run,name,settings") and len(lines) > 2
+    with page.expect_download() as caught:
+        lab.get_by_role("link", name="runs.png").click()
+    assert caught.value.path().read_bytes().startswith(b"\x89PNG")
+    assert fold.get_attribute("aria-expanded") == "true"
+
+
+@pytest.mark.parametrize("width", [900, 600])  # 600: 1200 pixels at 200 % zoom
+def test_a_narrow_window_cuts_nothing_off(page, lab, width):
+    lab.get_by_role("button", name="Compare the runs").click()
+    page.set_viewport_size({"width": width, "height": 1100})
+    page.wait_for_timeout(500)
+    cut = """lab => [...lab.querySelectorAll('button, .slider-container, input, select, img')].filter(node => {
+        const box = node.getBoundingClientRect();
+        return box.width && (box.width < 12 || box.right > lab.getBoundingClientRect().right + 4);
+    }).map(node => node.outerHTML.slice(0, 200))"""
+    assert lab.evaluate(cut) == []
+    page.set_viewport_size({"width": 1200, "height": 1100})
+
+
+def test_a_lab_goes_on_while_its_tab_is_closed_and_is_there_when_it_is_opened_again(page, lab):
+    lab.get_by_role("button", name="Resume").click()
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(500)
+    page.evaluate("window.jupyterapp.commands.execute('application:close')")
+    lab.wait_for(state="detached")
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:open', {path: 'lab.ipynb'})")
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+    lab.get_by_role("button", name="Stop").click()
+    lab.locator(".gptlib-status", has_text="stopped").wait_for()
+    lab.get_by_role("button", name="Run", exact=True).click()
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+
+
+def test_a_run_is_held_when_its_page_is_closed(page, lab):
+    page.reload()  # to close it and to open it again
+    lab.locator(".gptlib-status", has_text="no longer shown").wait_for()
+    lab.get_by_role("button", name="Resume").click()
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+
+
+def test_a_run_is_held_when_its_output_is_deleted_and_nothing_appears_elsewhere(page, lab):
+    page.evaluate("""() => {
+        const {shell, commands} = window.jupyterapp;
+        shell.currentWidget.content.activeCellIndex = 0;
+        commands.execute('notebook:clear-cell-output');
+    }""")
+    lab.wait_for(state="detached")
+    page.wait_for_timeout(2500)
+    assert ask(page, "lab.held, lab.running") == "True True"
+    assert page.locator(".gptlib-plot").count() == 0
+
+
+def test_running_the_cell_again_ends_the_old_run(page, lab):
+    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
+    ask(page, "[old := lab] and 1")
+    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
+    lab.wait_for()
+    page.wait_for_timeout(500)
+    threads = "[t.name for t in __import__('threading').enumerate() if t.name == 'gptlib-live']"
+    assert ask(page, f"old is lab, old.running, {threads}") == "False False []"
+    assert lab.count() == 1
