@@ -17,6 +17,7 @@ import warnings
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors import SafetensorError
@@ -122,10 +123,17 @@ def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     """The optimiser's memory and each process's random state for dropout; the batches need none (see draw_starts)."""
     names, state = _names_in_order(model, optimizer), optimizer.state_dict()["state"]
     tensors = {f"{key}.{names[i]}": value for i, entry in state.items() for key, value in entry.items()}
-    tensors["random_state"] = world.gather(torch.get_rng_state())
+    return tensors | {name: world.gather(source.get_rng_state()) for name, source in _sources_of_chance().items()}
+
+
+def _sources_of_chance() -> dict[str, ModuleType]:
+    """The random generators of this machine's devices, by the names of their states."""
+    sources = {"random_state": torch}
     if torch.cuda.is_available():
-        tensors["random_state_cuda"] = world.gather(torch.cuda.get_rng_state())
-    return tensors
+        sources["random_state_cuda"] = torch.cuda
+    if torch.backends.mps.is_available():
+        sources["random_state_mps"] = torch.mps
+    return sources
 
 
 def _names_in_order(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
@@ -248,10 +256,10 @@ def restore(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if saved.scaler and scaler.is_enabled():
         scaler.load_state_dict(saved.scaler)
-    if world.rank < len(saved.training["random_state"]):
-        torch.set_rng_state(saved.training["random_state"][world.rank].clone())
-    if world.rank < len(saved.training.get("random_state_cuda", ())) and torch.cuda.is_available():
-        torch.cuda.set_rng_state(saved.training["random_state_cuda"][world.rank].clone())
+    for name, source in _sources_of_chance().items():
+        states = saved.training.get(name, ())
+        if world.rank < len(states):
+            source.set_rng_state(states[world.rank].clone())
 
 
 def set_aside_damaged(saved: Checkpoint) -> None:

@@ -194,6 +194,8 @@ class Trainer:
         self.progress.tokens += self.tokens_per_step
         if not logged:
             return None
+        if self.device.type == "cuda":  # which is still at work on the update
+            torch.cuda.synchronize(self.device)
         speed = self.tokens_per_step / (time.perf_counter() - started)
         return TrainStep(
             step=self.step - 1,

@@ -79,8 +79,8 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(tiny, dataset, tmp_path, bits
     assert resumed.progress == whole.progress
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_200_steps_are_100_and_100_more(tiny, dataset, tmp_path, bits, dtype):
+@pytest.mark.parametrize(("dtype", "optimizer"), [("float32", "adamw"), ("float16", "adamw"), ("float32", "muon")])
+def test_200_steps_are_100_and_100_more(tiny, dataset, tmp_path, bits, dtype, optimizer):
     """Parameters, optimiser, random generators, scaler, schedule, best loss and log."""
 
     def train(name, stops=False, **settings):
@@ -96,6 +96,7 @@ def test_200_steps_are_100_and_100_more(tiny, dataset, tmp_path, bits, dtype):
         return trainer
 
     plan = {"max_iters": 200, "eval_interval": 30, "log_interval": 1, "dropout": 0.2, "dtype": dtype}
+    plan["optimizer"] = optimizer
     whole, half = train("whole"), train("halves", stops=True)
     assert half.step == 100
     torch.rand(3)
@@ -130,6 +131,12 @@ def test_the_optimisers_memory_finds_its_parameters_in_another_order(tiny, datas
     checkpoint.restore(found, model, backwards, torch.amp.GradScaler("cpu", enabled=False))
     for name, parameter in model.named_parameters():
         assert backwards.state[parameter]["exp_avg"].equal(found.training[f"exp_avg.{name}"])
+
+
+def test_another_optimiser_cannot_go_on(tiny, dataset, saved, refused):
+    with refused("has optimizer = adamw, not muon", "--optimizer=adamw"):
+        Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir, optimizer="muon"), dataset)
+    assert Trainer(tiny(init_from=saved.config.out_dir, optimizer="muon"), dataset).step == 0
 
 
 def test_a_finished_run_can_be_resumed_with_more_steps(tiny, dataset, saved):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,30 @@ def test_torchrun_by_its_own_command_ends_when_a_worker_dies_goes_on_and_stops(c
     said = second.communicate(timeout=60)[0]
     stopped_at = checkpoint.load(out, prefer="latest").progress.step
     assert stopped_at > step and f"stopped at step {stopped_at} of 1000000" in said
+
+
+class Watched:
+    """In the place of a model: remembers whether gradients travelled."""
+
+    def __init__(self):
+        self.travelled = []
+
+    def no_sync(self):
+        self.travelled[-1:] = [False]
+        return nullcontext()
+
+    def set_requires_gradient_sync(self, last):
+        self.travelled[-1:] = [last]
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_gradients_travel_at_the_last_micro_batch_only(parallel):
+    model, world = Watched(), World(0, 2, 0, parallel)
+    for last in (False, False, True):
+        model.travelled.append(True)  # as DDP does unless it is told otherwise
+        with world.sharing(model, last):
+            pass
+    assert model.travelled == [False, False, True]
 
 
 # --- what can be said without a GPU ---------------------------------------------------------------------
