@@ -18,8 +18,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 START = """
-import os, time
-from gptlib import Dataset
+import os
 from gptlib.live import Lab
 lab = Lab("eval_interval", max_iters=100_000, threads=1)
 lab.start()
@@ -27,9 +26,8 @@ None
 """
 STEPS = "lab.runs[-1].step"
 STOP = """
-before, called = lab.runs[-1].step, time.perf_counter()
 lab.stop(wait=60)
-(time.perf_counter() - called, lab.runs[-1].step, lab.runs[-1].status)
+lab.runs[-1].status
 """
 USED = "(sum(os.times()[:2]), open('/proc/self/smaps_rollup').read())"
 SECONDS = 15
@@ -48,6 +46,13 @@ def run(client: BlockingKernelClient, code: str) -> Any:
     if reply["status"] != "ok":
         raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
     return ast.literal_eval(values[-1]) if values else None
+
+
+def stop(client: BlockingKernelClient) -> tuple[float, str]:
+    """The seconds from Stop to the end of the run, the way to the kernel included; and what became of it."""
+    called = time.perf_counter()
+    status = run(client, STOP)
+    return time.perf_counter() - called, status
 
 
 def used(client: BlockingKernelClient) -> tuple[float, float, float]:
@@ -74,7 +79,7 @@ def main() -> None:
             first = [(run(client, STEPS), used(client)[0]) for client in clients]
             time.sleep(SECONDS)
             last = [(run(client, STEPS), *used(client)) for client in clients]
-            stops = [run(client, STOP) for client in clients]
+            stops = [stop(client) for client in clients]
             alive = sum(manager.is_alive() for manager, _ in kernels)
         finally:
             for manager, client in kernels:
@@ -85,8 +90,8 @@ def main() -> None:
         "learners": learners,
         "cores": os.cpu_count(),
         "alive": alive,
-        "slowest stop, seconds": round(max(seconds for seconds, *_ in stops), 2),
-        "stopped": sum(status == "stopped" for *_, status in stops),
+        "slowest stop, seconds": round(max(seconds for seconds, _ in stops), 2),
+        "stopped": sum(status == "stopped" for _, status in stops),
         "resident MB, most": round(max(row[2] for row in last)),
         "own share MB, median": round(statistics.median(row[3] for row in last)),
         "steps in the time, fewest and most": [f(b[0] - a[0] for a, b in rows) for f in (min, max)],
