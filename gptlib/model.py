@@ -60,6 +60,11 @@ class Rotary(nn.Module):
         return x * self.cos[places] + x.roll(x.size(3) // 2, dims=3) * self.sin[places]
 
 
+def dropped(x: Tensor, share: float, training: bool) -> Tensor:
+    """Dropout, free of charge where nothing is dropped: 13 calls for nothing were 8 % of a sampled token's time."""
+    return F.dropout(x, share) if training and share else x
+
+
 class KVCache:
     """Keys and values of the tokens read so far, for generation: each new token then costs one column.
 
@@ -117,7 +122,7 @@ class CausalSelfAttention(nn.Module):
         else:
             y = self.attend(q, k, v, self.dropout if self.training else 0.0)
         y = y.transpose(1, 2).reshape(B, T, C)
-        return F.dropout(self.c_proj(y), self.dropout, self.training)
+        return dropped(self.c_proj(y), self.dropout, self.training)
 
 
 class MLP(nn.Module):
@@ -132,7 +137,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         x = F.gelu(self.c_fc(x), approximate=self.gelu)
-        return F.dropout(self.c_proj(x), self.dropout, self.training)
+        return dropped(self.c_proj(x), self.dropout, self.training)
 
 
 class Block(nn.Module):
@@ -219,7 +224,7 @@ class GPT(nn.Module):
         x = self.embed(idx, cache.last_tokens if cache is not None else None)
         if self.config.positions == "learned":
             x = x + self.wpe.weight[start:end]
-        x = F.dropout(x, self.config.dropout, self.training)
+        x = dropped(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.h):
             x = block(x, layer, cache)
         if cache is not None:
