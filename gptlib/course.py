@@ -19,6 +19,7 @@ class Lesson:
 
 
 LESSONS = (
+    Lesson("00", "first_gpt", "What is the whole game: text in, a GPT trained, Shakespeare out?", 30),
     Lesson("01", "tokens", "What does a model read: characters, words, byte pairs?", 75),
     Lesson("02", "block_size", "How far back may it look, and what does that cost?", 75),
     Lesson("03", "training", "How do we know that it learns?", 90),
@@ -26,6 +27,7 @@ LESSONS = (
     Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 110),
     Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 90),
     Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 100),
+    Lesson("08", "scaling_up", "How does the same code run on a GPU, on several, for a day?", 90),
 )
 
 

@@ -13,8 +13,6 @@ from gptlib.live.runs import STEPS, Run, Scale, distinctions
 # With the colour two more ways to tell runs apart; the first dash is the plain one.
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
-MARGINS = {"left": 0.085, "right": 0.985, "bottom": 0.13}  # of a live plot, as shares of its size
-TITLE_LINE = 0.05
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
 
 
@@ -76,8 +74,7 @@ def prepare_axes(
         i = run.number - 1
         style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
         handles.append(Line2D([], [], lw=2, ms=4, label=f"run {run.number}: {words}", **style))
-    place = "lower left" if scale.log_x else "upper right"  # where a falling curve is not
-    ax.legend(handles=handles, loc=place, fontsize=8, handlelength=3.2, framealpha=0.85)
+    ax.legend(handles=handles, loc="upper right", fontsize=8, handlelength=3.2, framealpha=0.85)
 
 
 def draw_runs(
@@ -121,8 +118,6 @@ class LivePlot:
 
     def _prepare(self, end: float = 0.0) -> None:
         self.figure, self.ax = new_figure()
-        self.figure.set_layout_engine(None)  # to find the margins takes half of the time, and somebody waits
-        self.figure.subplots_adjust(**MARGINS, top=0.96 - TITLE_LINE * (1 + self.title.count("\n")))
         prepare_axes(self.ax, self.runs, self.loss_range, self.scale, end)
         self.ax.set_title(self.title, loc="left", fontsize=10)
         for run in self.runs:

@@ -7,7 +7,7 @@ view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `cho
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,11 +19,10 @@ from gptlib.device import fastest_threads
 from gptlib.errors import UserError
 from gptlib.events import Evaluation, Event
 from gptlib.live import table
-from gptlib.live.controls import keep_product, make_control
+from gptlib.live.controls import make_control
 from gptlib.live.costs import memory_in_use
 from gptlib.live.curves import LivePlot
 from gptlib.live.page import current_cell
-from gptlib.live.prediction import Prediction
 from gptlib.live.presets import Preset
 from gptlib.live.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
 from gptlib.live.sample import short_sample
@@ -38,6 +37,21 @@ SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # A model small enough that a run takes seconds on two CPU cores, and still a GPT in every part.
 DEFAULTS = {"n_layer": 3, "n_embd": 96, "block_size": 32, "batch_size": 16, "learning_rate": 4e-3}
 DEFAULTS |= {"max_iters": 300, "eval_interval": 50, "eval_iters": 5, "log_interval": 5, "warmup_iters": 30}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the learner is asked before the first run; `answer` is the index of the right choice."""
+
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    why: str
+
+    def verdict(self, chosen: str) -> str:
+        """What to tell a learner who chose this."""
+        right = self.choices[self.answer]
+        return ("Right. " if chosen == right else f"Not quite. What happens: “{right}”. ") + self.why
 
 
 class Lab:
@@ -251,8 +265,7 @@ class Lab:
     def _slider_moved(self, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
         name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
-        if self.sequences_per_step is not None:
-            keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
+        self._keep_product(name, change["old"], change["new"])
         if name not in CHANGEABLE or not self.running or self._worker.trainer is None:
             return
         try:
@@ -262,6 +275,20 @@ class Lab:
             return
         run = self.runs[-1]
         run.marks.append((run.step, in_words({name: change["new"]})))
+
+    def _keep_product(self, name: str, old: int, new: int) -> None:
+        """Move both sliders to a pair of divisors: the nearest, but onwards, so that an arrow key always gets away."""
+        pair = ("batch_size", "gradient_accumulation_steps")
+        product = self.sequences_per_step
+        if product is None or name not in pair:
+            return
+        this, other = self.sliders[name], self.sliders[pair[1 - pair.index(name)]]
+        if new * other.value == product:
+            return
+        divisors = [n for n in range(this.min, this.max + 1) if product % n == 0 and product // n <= other.max]
+        onwards = [n for n in divisors if (n - old) * (new - old) > 0]
+        this.value = min(onwards or [old], key=lambda n: abs(n - new))
+        other.value = product // this.value
 
     # --- several runs -----------------------------------------------------------------------------------
 
@@ -336,13 +363,11 @@ class Lab:
             run.status, run.message = DIVERGED, reason
             worker.stop()
             return
-        if time.perf_counter() >= self._next_frame:
-            self._draw(run, event)
-        if isinstance(event, Evaluation):  # after the picture, for which somebody waits
+        if isinstance(event, Evaluation):
             self._write(run, worker.trainer)
-
-    def _draw(self, run: Run, event: Event) -> None:
         started = time.perf_counter()
+        if started < self._next_frame:
+            return
         run.memory = (run.memory[0], max(run.memory[1], memory_in_use()))
         self._show(run)
         doing = " (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""
@@ -356,7 +381,6 @@ class Lab:
         seconds = SAMPLING_SHARE * run.seconds() - run.sampling
         with suppress(RuntimeError):  # a model whose numbers are not finite has no next token
             run.sample = short_sample(trainer.model, trainer.dataset, seconds, run.config.seed)
-        self.view.run(run)
         run.sampling += time.perf_counter() - started
 
     def _end(self, run: Run, reason: str) -> None:

@@ -20,7 +20,7 @@ from gptlib.live.lab import DEFAULTS
 from gptlib.live.worker import warm_up
 
 ROUNDS = 5
-MAX_ITERS = 300
+MAX_ITERS = 600
 
 
 def bare(config: TrainConfig, dataset: Dataset) -> float:
