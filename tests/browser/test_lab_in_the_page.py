@@ -2,6 +2,7 @@
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from test_live_lab import KERNEL_IS_IDLE, RUN_A_NEW_CELL, RUN_ALL
 
 pytestmark = [pytest.mark.browser]
@@ -84,6 +85,15 @@ def test_the_runs_can_be_taken_away(page, lab):
         lab.get_by_role("link", name="runs.png").click()
     assert caught.value.path().read_bytes().startswith(b"\x89PNG")
     assert fold.get_attribute("aria-expanded") == "true"
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_no_serious_fault(page, lab, theme):
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    page.wait_for_timeout(1000)
+    violations = Axe().run(page, context=".gptlib-lab", options={"preload": False}).response["violations"]
+    serious = [v for v in violations if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in serious] == []
 
 
 @pytest.mark.parametrize("width", [900, 600])  # 600: 1200 pixels at 200 % zoom
