@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ipywidgets
 
 _LEFT = 'style="text-align:left"'
+_WIDE = 'style="table-layout:auto;width:100%"'  # JupyterLab would make all columns equally narrow
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,14 @@ def _link(lesson: Lesson) -> str:
 
 def _bar(done: int, total: int, what: str) -> str:
     label = f"{done} of {total} {what}"
-    return (
-        f'<progress value="{done}" max="{total}" aria-label="{label}" style="width:6em"></progress> {done} of {total}'
-    )
+    bar = f'<progress value="{done}" max="{total}" aria-label="{label}" style="width:6em"></progress>'
+    return f'<span style="white-space:nowrap">{bar} {done} of {total}</span>'
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     header = "".join(f'<th scope="col" {_LEFT}>{cell}</th>' for cell in head)
     body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table {_WIDE}><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
 COURSE_MAP = CourseMap()
