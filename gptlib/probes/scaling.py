@@ -28,7 +28,7 @@ from gptlib.device import autocast, pick_dtype
 from gptlib.errors import UserError
 from gptlib.events import TrainStep
 from gptlib.live import Picture, new_figure
-from gptlib.live.picture import BLUE, GREY, ORANGE
+from gptlib.live.picture import BLUE, GREY, ORANGE, VERMILION
 from gptlib.model import GPT
 from gptlib.probes.first_gpt import plot_texts, wrap
 from gptlib.runlog import read_log
@@ -250,6 +250,28 @@ def plot_ladder(results: Mapping[str, Any]) -> Picture:
     )
     parts = [f"{r['words']}: {r['median_seconds']:.0f} s, {r['times_faster']:.1f} times as fast" for r in rungs]
     return Picture(figure, "what made the trainer fast", "Seconds by rung. " + "; ".join(parts) + ".")
+
+
+def plot_scale(results: Mapping[str, Any]) -> Picture:
+    """How much of the machine a step uses, against the size of the model, of the batch and of the window."""
+    sweeps = (("sizes", "parameters"), ("batches", "batch_size"), ("block_sizes", "block_size"))
+    roof = results["peak_gflops_per_second"]
+    figure, axes = new_figure(8.4, 3.3, columns=3)
+    parts = []
+    for ax, (sweep, key) in zip(axes, sweeps, strict=True):
+        points = results[sweep]
+        x, y = [p[key] for p in points], [p["gflops_per_second"] for p in points]
+        ax.semilogx(x, y, "o-", color=BLUE, ms=4)
+        ax.axhline(roof, color=VERMILION, lw=1.2, ls="--")
+        ax.set(xlabel=key, ylim=(0, 1.15 * roof))
+        ax.minorticks_off()
+        if key != "parameters":
+            ax.set_xticks(x, [str(n) for n in x], fontsize=8.5)
+        parts.append(f"against {key}, from {x[0]:,} to {x[-1]:,}: " + ", ".join(f"{rate:.0f}" for rate in y))
+    axes[0].set_ylabel("GFLOP/s in a training step")
+    axes[0].text(axes[0].get_xlim()[0], roof, " the largest matrix product", va="bottom", fontsize=8.5, color=VERMILION)
+    alt = f"GFLOP/s of a training step, under a roof of {roof:.0f}; " + "; ".join(parts) + "."
+    return Picture(figure, "how near to the roof", alt)
 
 
 def plot_compile(results: Mapping[str, Any]) -> Picture:
