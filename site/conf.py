@@ -53,6 +53,9 @@ NOTE = """<div class="live-here" role="note"><strong>Live when you run it.</stro
 This is an experiment with sliders and buttons ({what}). <code>make lab</code> opens it on your machine;
 the figures on this page are what came out on ours.</div>"""
 
+LESSON_LINK = re.compile(r'href="(\d\d_\w+)\.ipynb"')
+WIDE = '<div class="wide" tabindex="0">{page}</div>'  # a table scrolls where it is wider than a phone; by keyboard too
+
 
 def setup(app: Sphinx) -> None:
     """Connect what follows."""
@@ -86,7 +89,7 @@ def leave_formula(translator: Any, node: Any) -> None:
 
 
 def show_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Give figures their alt text, and say of a live experiment what it is."""
+    """Give figures their alt text, say of a live experiment what it is, and lead links to the pages."""
     if not docname.startswith("notebooks/") or not source[0].startswith("{"):
         return
     notebook = json.loads(source[0])
@@ -97,6 +100,9 @@ def show_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
             data = output.get("data", {})
             if live := LIVE.fullmatch("".join(data.get("text/plain", ""))):
                 data["text/html"] = NOTE.format(what=live["what"])
+            elif page := "".join(data.get("text/html", "")):
+                page = LESSON_LINK.sub(r'href="\1.html"', page)
+                data["text/html"] = WIDE.format(page=page) if "<table" in page else page
     source[0] = json.dumps(notebook)
 
 
