@@ -23,7 +23,8 @@ def _train(argv, output, largest_file, environment):
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    faulthandler.dump_traceback_later(10, exit=False)  # a run that hangs says where
+    faulthandler.enable(2)  # a run that crashes says where
+    faulthandler.dump_traceback_later(10, exit=False)  # and one that hangs
     from gptlib.train import main
 
     try:

@@ -7,6 +7,7 @@
 
 import codecs
 import importlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def _cut_lines(path: Path, size: float, column: str, farthest: int) -> Iterator[
 
 
 def _border(file: Any, near: int, farthest: int) -> int:
-    """The end of the line at `near`; if that is farther away than `farthest` (-1: no limit), of the character."""
+    """The end of the line at `near`; if that is farther away than `farthest` (-1: no limit), of the character.
+
+    Either way it does not lie between the two characters of a line end of Windows.
+    """
     file.seek(near)
     line = file.readline(farthest)
     if len(line) == farthest and not line.endswith(b"\n"):
@@ -84,7 +88,9 @@ def read(span: Span, column: str) -> Iterator[tuple[str, bool]]:
 
 
 def _read_text(span: Span, column: str) -> Iterator[tuple[str, bool]]:
-    decoder, position = codecs.getincrementaldecoder("utf-8")(), span.start
+    # Line ends of every kind become "\n", also where the two characters of Windows lie in two blocks.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    position = span.start
     with open(span.path, "rb") as file:
         file.seek(position)
         while position < span.stop:
@@ -98,7 +104,7 @@ def _read_text(span: Span, column: str) -> Iterator[tuple[str, bool]]:
             except UnicodeDecodeError:
                 raise UserError(f"{span.path} is not UTF-8 (before byte {position}); save it as UTF-8") from None
             text = text.removeprefix("\ufeff") if position == len(block) else text  # a mark of editors on Windows
-            yield text.replace("\r\n", "\n"), span.ends_file and position == span.stop
+            yield text, span.ends_file and position == span.stop
 
 
 def _read_lines(span: Span, column: str) -> Iterator[tuple[str, bool]]:
