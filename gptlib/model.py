@@ -54,7 +54,7 @@ class Rotary(nn.Module):
         self.register_buffer("cos", angles.cos().repeat(1, 2), persistent=False)
         self.register_buffer("sin", torch.cat([-angles.sin(), angles.sin()], dim=1), persistent=False)
 
-    def forward(self, x: Tensor, start: int) -> Tensor:
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Turn x, (B, H, T, C / H), whose first token stands at place `start`."""
         places = slice(start, start + x.size(2))
         return x * self.cos[places] + x.roll(x.size(3) // 2, dims=3) * self.sin[places]
@@ -66,10 +66,10 @@ def dropped(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 class KVCache:
-    """Keys and values of the tokens read so far, for generation: each new token then costs one column.
+    """Keys and values of the tokens read so far, for generation: each new token then costs one column (`Decoder`).
 
-    The memory for `block_size` tokens is taken once. `length` tokens of it are filled. `last_tokens` are the
-    two that were read last, which `smear` and `bigram` look at.
+    The memory for `block_size` tokens is taken once, (layer, 2, B, H, block_size, C / H). `length` tokens of it are
+    filled. `last_tokens` are the two that were read last, which `smear` and `bigram` look at.
     """
 
     def __init__(self, config: GPTConfig, batch_size: int, device: torch.device | str = "cpu"):
@@ -82,13 +82,10 @@ class KVCache:
         """Forget what was read."""
         self.length, self.last_tokens = 0, self._no_tokens
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store k and v, (B, H, T, C / H), behind what is there; return all keys and values of the layer."""
-        end = self.length + k.size(2)
-        keys, values = self.memory[layer]
-        keys[:, :, self.length : end] = k
-        values[:, :, self.length : end] = v
-        return keys[:, :, :end], values[:, :, :end]
+    def advance(self, idx: Tensor) -> None:
+        """Count tokens (B, T) as read, when every layer has stored its keys and values behind the earlier ones."""
+        self.length += idx.size(1)
+        self.last_tokens = torch.cat([self.last_tokens, idx], dim=1)[:, -2:]
 
 
 class CausalSelfAttention(nn.Module):
@@ -107,20 +104,16 @@ class CausalSelfAttention(nn.Module):
             self.rotary = None
 
     def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
-        """(B, T, C) -> (B, T, C); with a cache, x holds only the tokens behind the cached ones."""
+        """(B, T, C) -> (B, T, C); a cache keeps the keys and values of the layer."""
         B, T, C = x.shape
         q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
         if self.qk_norm:  # at most QK_SCALE apart, so that no score can run away
             q, k = QK_SCALE * F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
         if self.rotary is not None:
-            start = cache.length if cache is not None else 0
-            q, k = self.rotary(q, start), self.rotary(k, start)
+            q, k = self.rotary(q), self.rotary(k)
         if cache is not None:
-            k, v = cache.extend(layer, k, v)
-        if k.size(2) > T:  # one new token behind cached ones: nothing lies in its future
-            y = F.scaled_dot_product_attention(q, k, v)
-        else:
-            y = self.attend(q, k, v, self.dropout if self.training else 0.0)
+            cache.memory[layer, :, :, :, :T] = torch.stack([k, v])
+        y = self.attend(q, k, v, self.dropout if self.training else 0.0)
         y = y.transpose(1, 2).reshape(B, T, C)
         return dropped(self.c_proj(y), self.dropout, self.training)
 
@@ -216,20 +209,21 @@ class GPT(nn.Module):
         return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
 
     def trunk(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Tokens (B, T) -> the stream after the last block, normalised (B, T, C)."""
-        start = cache.length if cache is not None else 0
-        end = start + idx.size(1)
-        if end > self.config.block_size:
-            raise UserError(f"{end} tokens do not fit into block_size = {self.config.block_size}; shorten the input")
-        x = self.embed(idx, cache.last_tokens if cache is not None else None)
+        """Tokens (B, T) -> the stream after the last block, normalised (B, T, C).
+
+        An empty cache is filled with what the blocks compute on the way.
+        """
+        length = idx.size(1)
+        if length > self.config.block_size:
+            raise UserError(f"{length} tokens do not fit into block_size = {self.config.block_size}; shorten the input")
+        x = self.embed(idx)
         if self.config.positions == "learned":
-            x = x + self.wpe.weight[start:end]
+            x = x + self.wpe.weight[:length]
         x = dropped(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.h):
             x = block(x, layer, cache)
         if cache is not None:
-            cache.length = end
-            cache.last_tokens = torch.cat([cache.last_tokens, idx], dim=1)[:, -2:]
+            cache.advance(idx)
         return self.ln_f(x)
 
     def embed(self, idx: Tensor, before: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from gptlib.decoding import Decoder
 from gptlib.errors import UserError
 from gptlib.model import GPT, KVCache
 from gptlib.tokenizer import Tokenizer
@@ -48,16 +49,16 @@ def generate(
     block_size = model.config.block_size
     kept = block_size if exact else max(1, block_size // 2)
     window = prompt[:, -block_size:].to(model.device)  # the tokens that the model sees
-    cache, unread = KVCache(model.config, len(window), model.device), window
+    cache = KVCache(model.config, len(window), model.device)
+    decode = Decoder(model, cache)
     try:
         for _ in range(max_new_tokens):
-            logits = model.head(model.trunk(unread, cache)[:, -1])
+            logits = decode(window[:, -1:]) if cache.length else model.head(model.trunk(window, cache)[:, -1])
             token = choose(logits, temperature, top_k, generator)
             yield token
-            unread = token[:, None]
-            window = torch.cat([window, unread], dim=1)
+            window = torch.cat([window, token[:, None]], dim=1)
             if cache.length == block_size:
-                unread = window = window[:, -kept:]
+                window = window[:, -kept:]
                 cache.clear()
     finally:
         model.train(was_training)
@@ -68,10 +69,10 @@ def choose(logits: Tensor, temperature: float, top_k: int | None, generator: tor
     if temperature == 0:
         return logits.argmax(dim=-1)
     logits = logits / temperature
-    if top_k is not None and top_k < logits.size(-1):
-        kth_best = logits.topk(top_k, dim=-1).values[:, -1:]
-        logits = logits.masked_fill(logits < kth_best, float("-inf"))
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator).squeeze(1)
+    if top_k is None or top_k >= logits.size(-1):
+        return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator).squeeze(1)
+    best, tokens = logits.topk(top_k, dim=-1)
+    return tokens.gather(1, torch.multinomial(best.softmax(dim=-1), num_samples=1, generator=generator)).squeeze(1)
 
 
 def sample_text(

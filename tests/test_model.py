@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptlib import GPT, GPTConfig, UsageError
-from gptlib.model import QK_SCALE, KVCache, Rotary, fused_attention, naive_attention
+from gptlib.model import QK_SCALE, Rotary, fused_attention, naive_attention
 
 SMALL = {"block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16, "vocab_size": 11}
 
@@ -217,20 +217,3 @@ def test_a_shorter_input_gives_the_same_logits():
     model = build(std=0.3)
     idx = random_tokens(model)
     torch.testing.assert_close(model(idx[:, :3])[0], model(idx)[0][:, :3], rtol=1e-5, atol=1e-5)
-
-
-@torch.no_grad()
-def test_with_a_cache_the_tokens_can_come_one_by_one():
-    model = build(std=0.3)
-    idx, cache = random_tokens(model), KVCache(model.config, batch_size=3)
-    parts = [model.trunk(idx[:, :4], cache), *(model.trunk(idx[:, t : t + 1], cache) for t in range(4, 8))]
-    torch.testing.assert_close(torch.cat(parts, dim=1), model.trunk(idx), rtol=1e-5, atol=1e-5)
-
-
-@torch.no_grad()
-def test_a_full_cache_takes_no_more(refused):
-    model = build()
-    cache = KVCache(model.config, batch_size=3)
-    model.trunk(random_tokens(model), cache)
-    with refused("9 tokens", "block_size = 8"):
-        model.trunk(random_tokens(model, length=1), cache)

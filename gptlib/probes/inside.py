@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gptlib.config import GPTConfig
 from gptlib.dataset import Dataset, cut_windows, draw_starts
+from gptlib.decoding import Decoder
 from gptlib.errors import UserError
 from gptlib.live.picture import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_figure
 from gptlib.model import GPT, KVCache
@@ -234,19 +235,19 @@ def time_next_token(model: GPT, lengths: Sequence[int], repeats: int = 7) -> lis
     """
     tokens = torch.randint(model.config.vocab_size, (1, model.config.block_size))
     cache = KVCache(model.eval().config, 1)
-    costs = []
+    decode, costs = Decoder(model, cache), []
     for length in lengths:
         model.trunk(tokens[:, : length - 1], cache)  # what has been read before
         trials = []
         for _ in range(repeats):
             started = perf_counter()
-            model.head(model.trunk(tokens[:, length - 1 : length], cache)[:, -1])
+            decode(tokens[:, length - 1 : length])
             between = perf_counter()
             model.head(model.trunk(tokens[:, :length])[:, -1])
             trials.append((between - started, perf_counter() - between))
             cache.length = length - 1  # the next trial reads the same token again
         costs.append(TokenCost(length, *(min(times) for times in zip(*trials, strict=True))))
-        cache.length = 0
+        cache.clear()
     return costs
 
 
@@ -254,7 +255,8 @@ def time_next_token(model: GPT, lengths: Sequence[int], repeats: int = 7) -> lis
 def cache_agrees(model: GPT, tokens: Tensor) -> bool:
     """Are the logits after each token (1, T) the same, but for rounding, with the cache and without?"""
     cache = KVCache(model.eval().config, 1)
-    one_by_one = torch.cat([model.head(model.trunk(token, cache)) for token in tokens.split(1, dim=1)], dim=1)
+    decode = Decoder(model, cache)
+    one_by_one = torch.stack([decode(token) for token in tokens.split(1, dim=1)], dim=1)
     return torch.allclose(one_by_one, model(tokens)[0], atol=1e-4)
 
 
