@@ -334,22 +334,52 @@ def test_a_paused_run_lets_another_have_its_turn(make_lab):  # noqa: F811
     wait_until(lambda: first.runs[-1].step > step)
 
 
-def test_a_lab_that_nobody_sees_is_held(make_lab, monkeypatch):  # noqa: F811
+@pytest.fixture
+def watched_lab(make_lab, monkeypatch):  # noqa: F811
+    """A lab that runs, that was seen in a page, and that asks often whether it still is."""
+    monkeypatch.setattr("gptlib.live.page.BEAT", 0.02)
+    monkeypatch.setattr("gptlib.live.page.PATIENCE", 0.5)
+    lab = make_lab(**LONG)
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
+    lab.view.page.hear()
+    return lab
+
+
+def test_a_lab_that_nobody_sees_is_held(watched_lab, monkeypatch):
+    lab = watched_lab
+    wait_until(lambda: lab.held and "no longer shown" in status(lab))
+    step, cpu = lab.runs[-1].step, time.process_time()
+    time.sleep(0.3)
+    assert lab.runs[-1].step == step and time.process_time() - cpu < 0.15
+    lab.pause()  # it is seen again, and goes on
+    wait_until(lambda: lab.runs[-1].step > step)
+
+
+def test_a_lab_that_somebody_sees_goes_on(watched_lab, monkeypatch):
+    page = watched_lab.view.page
+    monkeypatch.setattr(page, "send", lambda question: page.hear())
+    page.hear()
+    time.sleep(1)
+    assert not watched_lab.held
+
+
+def test_an_answer_that_waits_until_a_cell_has_ended_is_not_missed(watched_lab):
+    kernel = watched_lab.view.page._kernel
+    kernel._begin_cell()
+    time.sleep(1)
+    assert not watched_lab.held
+    kernel._end_cell()
+    wait_until(lambda: watched_lab.held)
+
+
+def test_a_lab_without_a_page_goes_on(make_lab, monkeypatch):  # noqa: F811
     monkeypatch.setattr("gptlib.live.page.PATIENCE", 0.05)
     lab = make_lab(**LONG)
     lab.start()
     wait_until(lambda: lab.runs[-1].losses)
-    lab.view.page.hear({"view": "gone"})
-    lab.view.page.hear({"view": "here"})  # another view of it
-    time.sleep(0.2)
-    assert not lab.held
-    lab.view.page.hear({"view": "gone"})
-    wait_until(lambda: lab.held)
-    time.sleep(0.2)
-    step, cpu = lab.runs[-1].step, time.process_time()
     time.sleep(0.3)
-    assert lab.runs[-1].step == step and time.process_time() - cpu < 0.15
-    assert "no longer shown" in status(lab)
+    assert not lab.held
 
 
 def test_running_a_cell_again_closes_its_old_lab(make_lab, dataset, monkeypatch):  # noqa: F811

@@ -235,11 +235,6 @@ class Lab:
         self._show_others()
         self._say_ready()
 
-    def deserted(self) -> None:
-        """Nobody looks any more: hold the run, so that it costs nothing and can go on where it is seen again."""
-        if self.running and not self.held:
-            self._hold("paused, since the lab was no longer shown anywhere, at")
-
     def unlock(self) -> None:
         """Run without a prediction."""
         if self.locked:
@@ -357,6 +352,8 @@ class Lab:
 
     def _consume(self, run: Run, event: Event, worker: Worker) -> None:
         run.paused = worker.paused_seconds
+        if self.view.page.deserted():  # hold the run: it costs nothing and can go on where it is seen again
+            self._hold("paused, since the lab was no longer shown anywhere, at")
         self.watch(run, event)
         run.consume(event)
         if self.stop_diverged and (reason := run.divergence()):

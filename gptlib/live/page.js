@@ -1,5 +1,5 @@
 // What ipywidgets leave out, for the part of the page around this widget: accessible names and states for
-// screen readers, and word to Python when nobody looks at it any more.
+// screen readers, and an answer to Python, which asks whether anybody still looks.
 
 function name(root) {
   for (const label of root.querySelectorAll("label.widget-label")) {
@@ -27,9 +27,7 @@ function set(node, attribute, value) {
 export default {
   render({ model, el }) {
     el.style.display = "none";
-    const say = word => model.send({ view: word });
-    const answer = () => say("here");
-    const leave = () => say("gone");
+    const answer = () => model.send({ view: "here" });
     let root, waiting = false;
     const observer = new MutationObserver(() => {
       if (waiting) return;
@@ -43,14 +41,11 @@ export default {
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
     };
     begin();
-    model.on("msg:custom", answer); // Python asks who is there
-    window.addEventListener("pagehide", leave);
+    model.on("msg:custom", answer);
     answer();
     return () => {
       observer.disconnect();
       model.off("msg:custom", answer);
-      window.removeEventListener("pagehide", leave);
-      leave();
     };
   },
 };

@@ -1,44 +1,76 @@
 """What the page itself has to tell and to be told: names for screen readers, and whether anybody looks."""
 
-import threading
-from collections.abc import Callable
+import math
+import time
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import anywidget
 from IPython import get_ipython
 
-PATIENCE = 2.0  # seconds in which a view may answer
+BEAT = 1.0  # seconds between two questions
+PATIENCE = 4.0  # seconds without an answer: then nobody is there
 
 
 class Page(anywidget.AnyWidget):
-    """An invisible widget that gives the controls around it their accessible names.
+    """An invisible widget that gives the controls around it their accessible names, and knows whether they are seen.
 
     It has to stand in a box of the class `gptlib-named`. ipywidgets 8 gives the handle of a slider, its number and a
     group of radio buttons no name; here they get that of their description, or else of their tooltip.
 
-    Args:
-        on_deserted: called when the last view is gone, since the output was removed or the page was closed.
+    Whether anybody looks is asked again and again, as a page that is closed, a tab that is closed inside JupyterLab
+    and a browser that is killed have no time to say goodbye.
     """
 
     _esm, _css = Path(__file__).with_name("page.js"), Path(__file__).with_name("page.css")
 
-    def __init__(self, on_deserted: Callable[[], None] = lambda: None):
+    def __init__(self):
         super().__init__()
-        self._on_deserted = on_deserted
-        self._wait: threading.Timer | None = None
-        self.on_msg(lambda _, content, buffers: self.hear(content))
+        self._shown = False  # once it was; without a front end nobody answers, and all the same nothing is wrong
+        self._asked = -math.inf  # when, last
+        self._unanswered_since = math.inf
+        self._kernel = _kernel()
+        self.on_msg(lambda *_: self.hear())
 
-    def hear(self, content: dict[str, Any]) -> None:
-        """A view says that it is here, or gone. After one has gone, any other is asked to speak up."""
-        if self._wait is not None:
-            self._wait.cancel()
-            self._wait = None
-        if content.get("view") == "gone":
-            self._wait = threading.Timer(PATIENCE, self._on_deserted)
-            self._wait.daemon = True
-            self._wait.start()
+    def hear(self) -> None:
+        """A view says that it is here: it has appeared, or was asked."""
+        self._shown, self._unanswered_since = True, math.inf
+
+    def deserted(self) -> bool:
+        """Whether the last view is gone. To be called often, from any thread: it asks now and then."""
+        now = time.monotonic()
+        if self._shown and now - self._asked > BEAT:
+            self._asked = now
+            self._unanswered_since = min(now, self._unanswered_since)
             self.send({"question": "who is there?"})
+        if min(now - self._unanswered_since, self._kernel.listening_for()) < PATIENCE:
+            return False
+        self._unanswered_since = math.inf  # whoever asks again gives the views as much time again
+        return True
+
+
+class Kernel:
+    """The part of a kernel that hears answers: while a cell runs, it may be deaf."""
+
+    def __init__(self):
+        self._listening_since = -math.inf
+        if (shell := get_ipython()) is not None:
+            self._begin_cell()  # the one that makes the first lab
+            shell.events.register("pre_execute", self._begin_cell)
+            shell.events.register("post_execute", self._end_cell)
+
+    def _begin_cell(self) -> None:
+        self._listening_since = math.inf
+
+    def _end_cell(self) -> None:
+        self._listening_since = time.monotonic()
+
+    def listening_for(self) -> float:
+        """Seconds since the last cell ended; 0 while one runs."""
+        return max(0.0, time.monotonic() - self._listening_since)
+
+
+_kernel = cache(Kernel)  # there is one
 
 
 def current_cell() -> str:

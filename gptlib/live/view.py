@@ -42,7 +42,7 @@ class LabView:
         for widget, name in ((self.image, "plot"), (self.status, "status"), (self.costs, "costs")):
             widget.add_class(f"gptlib-{name}")
         self.sample.add_class("gptlib-sample")
-        self.page = Page(lab.deserted)
+        self.page = Page()
         self.box = widgets.VBox(
             [
                 *self._prediction(),
