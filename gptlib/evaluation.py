@@ -57,7 +57,7 @@ def estimate_loss(
     return summarize(list(random_batch_losses(model, tokens, batch_size, eval_iters, (seed,))))
 
 
-def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 64) -> Estimate:
+def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estimate:
     """The loss over all of `tokens`, in windows side by side that cover each target once; no chance is left.
 
     The last window, shorter than block_size, is left out.
