@@ -45,7 +45,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": True,
     "use_fullscreen_button": False,
-    "collapse_navbar": True,  # the arrows that it hides have no name for a screen reader
+    "max_navbar_depth": 1,  # the arrows that fold what is deeper have no name for a screen reader
 }
 
 LIVE = re.compile(r"<(live lab|explorer): (?P<what>.*)>", re.DOTALL)
@@ -56,9 +56,16 @@ the figures on this page are what came out on ours.</div>"""
 LESSON_LINK = re.compile(r'href="(\d\d_\w+)\.ipynb"')
 WIDE = '<div class="wide" tabindex="0">{page}</div>'  # a table scrolls where it is wider than a phone; by keyboard too
 
+# The theme's own script finds out that a reader likes it dark only after the page was shown in light.
+THEME = """
+if (document.documentElement.dataset.theme === "auto")
+  document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+"""
+
 
 def setup(app: Sphinx) -> None:
     """Connect what follows."""
+    app.add_js_file(None, body=THEME)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_formula, leave_formula))
     app.connect("source-read", show_notebook)
     app.connect("autodoc-process-docstring", document_settings)
