@@ -1,6 +1,7 @@
 """What only a page can show of a lab: names for screen readers, downloads, and that nobody's run goes on."""
 
 import nbformat
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from test_live_lab import KERNEL_IS_IDLE, RUN_A_NEW_CELL, RUN_ALL
@@ -21,6 +22,8 @@ lab"""
 QUIZ = """Quiz("1", [Question("Is it?", (Choice("yes", "so it is", right=True), Choice("no", "but it is")))])"""
 
 UNTIL_HELD = 1000 * (2 * BEAT + PATIENCE + 1.0)  # milliseconds, from when nobody looks any more
+
+RUNS_THAT_GO_ON = "[t.name for t in __import__('threading').enumerate() if t.name == 'gptlib-live']"
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +161,49 @@ def test_a_run_is_held_when_its_output_is_deleted_and_nothing_appears_elsewhere(
     assert page.locator(".gptlib-plot").count() == 0
 
 
-def test_running_the_cell_again_ends_the_old_run(page, lab):
-    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
-    ask(page, "[old := lab] and 1")
-    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
-    page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
-    lab.wait_for()
-    page.wait_for_timeout(500)
-    threads = "[t.name for t in __import__('threading').enumerate() if t.name == 'gptlib-live']"
-    assert ask(page, f"old is lab, old.running, {threads}") == "False False []"
-    assert lab.count() == 1
+def test_running_the_cell_again_and_again_ends_the_old_runs(page, lab):
+    run_the_cell(page)
+    predict_and_run(lab)
+    ask(page, "[first := lab] and 1")
+    run_the_cell(page)
+    run_the_cell(page)
+    lab.locator(".gptlib-status", has_text="predict first").wait_for()
+    page.wait_for_function(KERNEL_IS_IDLE)
+    assert ask(page, f"first is lab, first.running, {RUNS_THAT_GO_ON}") == "False False []"
+    assert_only_lab_and_it_works(page, lab)
+
+
+def test_restart_and_run_all_during_a_run_leaves_nothing_of_it(page, lab):
+    predict_and_run(lab)
+    old = psutil.Process(int(ask(page, "__import__('os').getpid()")))
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-run-all') }")
+    page.locator(".jp-Dialog").get_by_role("button", name="Confirm Kernel Restart").click()
+    lab.locator(".gptlib-status", has_text="predict first").wait_for()
+    page.wait_for_function(KERNEL_IS_IDLE)
+    old.wait(10)
+    assert ask(page, RUNS_THAT_GO_ON) == "[]"
+    assert_only_lab_and_it_works(page, lab)
+
+
+def run_the_cell(page):
+    page.evaluate("""() => {
+        const {shell, commands} = window.jupyterapp;
+        shell.currentWidget.content.activeCellIndex = 0;
+        commands.execute('notebook:run-cell');
+    }""")
+
+
+def predict_and_run(lab):
+    lab.get_by_role("radio").first.check()
+    lab.get_by_role("button", name="Run", exact=True).click()
+    lab.locator(".gptlib-status", has_text="running").wait_for()
+
+
+def assert_only_lab_and_it_works(page, lab):
+    assert lab.count() == page.locator(".gptlib-plot").count() == 1
+    assert page.locator(".jp-Cell").first.locator(".gptlib-lab").count() == 1
+    for _ in range(2):
+        predict_and_run(lab)
+        lab.get_by_role("button", name="Stop").click()
+        lab.locator(".gptlib-status", has_text="stopped").wait_for()
+    assert ask(page, f"len(lab.runs), {RUNS_THAT_GO_ON}") == "2 []"
