@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from gptlib.errors import UserError
 from gptlib.model import GPT, QK_SCALE, KVCache
 
+FEW = 2048  # numbers
+
 
 class Decoder:
     """Reads token after token behind those in a cache, and gives the logits of the next.
@@ -72,11 +74,13 @@ class Decoder:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """x times the share of a normal distribution below x, written out.
+    """x times the share of a normal distribution that lies below x.
 
-    PyTorch leaves its own to oneDNN on a CPU, which is right for many numbers; for one token its preparations take
-    ten times as long as the arithmetic.
+    PyTorch leaves it to oneDNN on a CPU, which is right for many numbers; for those of a single token its
+    preparations take longer than the arithmetic, which is therefore written out.
     """
+    if x.numel() > FEW:
+        return F.gelu(x)
     half = x * 0.5
     return torch.addcmul(half, half, torch.erf(x * math.sqrt(0.5)))
 
