@@ -3,10 +3,11 @@
 import html
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlib import progress
 from gptlib.course import LESSONS, Lesson
+from gptlib.exercises.shown import Shown
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -39,7 +40,7 @@ def score(lesson: Lesson) -> Score:
     return Score(lesson, (len(exercises & solved), len(exercises)), (len(questions & answered), len(questions)))
 
 
-class CourseMap:
+class CourseMap(Shown):
     """The lessons as a table; where widgets are shown, with the learner's progress.
 
     What is stored in a notebook is the table alone: it must be the same for everybody.
@@ -47,13 +48,6 @@ class CourseMap:
 
     def __repr__(self) -> str:
         return f"<map of the course: {len(LESSONS)} lessons>"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        static = {"text/plain": repr(self), "text/html": self.static_html()}
-        try:
-            return self.view()._repr_mimebundle_() | static
-        except ImportError:
-            return static
 
     def static_html(self) -> str:
         """Number, question and minutes of each lesson."""

@@ -1,12 +1,13 @@
 """The bug museum of lesson 05: six bugs that shipped in trainers and course texts, and a judge that knows them.
 
 Each exhibit is one optimiser step, from micro-batches to the loss that is logged: `step(model, optimizer,
-micro_batches)`. It is a loop of its own because the loop is the subject. `buggy` is what stands in the
-notebook's cell; repairing it is the exercise.
+micro_batches)`. It is a loop of its own because the loop is the subject. Here stand the right steps, and
+what each bug changes in them; `buggy`, which stands in the notebook's cell, comes of it.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gptlib.config import GPTConfig
-from gptlib.exercises.exercise import Exercise, Wrong, _source
+from gptlib.exercises.exercise import Exercise, Wrong
 from gptlib.model import GPT
 
 MicroBatches = list[tuple[Tensor, Tensor]]  # tokens and targets, (B, T) each; target -1: does not count
@@ -43,14 +44,6 @@ class LinearSchedule:
     def _set(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * (1 - self.done / self.max_iters)
-
-
-class Exhibit(Exercise):
-    """An exercise that begins with a bug instead of a blank; `buggy` is its source code."""
-
-    def __init__(self, *, buggy: str, **parts: Any):
-        super().__init__(**parts)
-        self.buggy = _source(buggy)
 
 
 # --- the judge ----------------------------------------------------------------------------------------
@@ -199,7 +192,73 @@ def _close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=1e-5, atol=1e-9)
 
 
+# --- three steps as they should be ------------------------------------------------------------------------
+
+
+def _right_step(model, optimizer, micro_batches):
+    optimizer.zero_grad()
+    total = 0.0
+    for x, y in micro_batches:
+        loss = model(x, y)[1] / len(micro_batches)
+        loss.backward()
+        total += loss.item()
+    optimizer.step()
+    return total
+
+
+def _scheduled_step(model, optimizer, micro_batches, schedule):
+    optimizer.zero_grad()
+    total = 0.0
+    for x, y in micro_batches:
+        loss = model(x, y)[1] / len(micro_batches)
+        loss.backward()
+        total += loss.item()
+    optimizer.step()
+    schedule.step()
+    return total
+
+
+def _weighted_step(model, optimizer, micro_batches):
+    optimizer.zero_grad()
+    tokens = sum((y >= 0).sum() for _, y in micro_batches)
+    total = 0.0
+    for x, y in micro_batches:
+        loss = model(x, y)[1] * (y >= 0).sum() / tokens
+        loss.backward()
+        total += loss.item()
+    optimizer.step()
+    return total
+
+
+def right_step(model: GPT, optimizer: torch.optim.Optimizer, micro_batches: MicroBatches, schedule=None) -> float:
+    """The step as it should be, with lines of any length, and with a schedule or without."""
+    total = _weighted_step(model, optimizer, micro_batches)
+    if schedule is not None:
+        schedule.step()
+    return total
+
+
 # --- the exhibits ---------------------------------------------------------------------------------------
+
+
+class Exhibit(Exercise):
+    """An exercise that begins with a bug instead of a blank.
+
+    Args:
+        name: of the function in the notebook's cell.
+        right: the step as it should be; its source code under that name is the solution.
+        bug: what the cell says instead, source text -> source text; each stands in the solution once.
+        parts: the rest of an `Exercise`.
+    """
+
+    def __init__(self, *, name: str, right: Callable[..., float], bug: Mapping[str, str], **parts: Any):
+        solution = inspect.getsource(right).replace(right.__name__, name)
+        super().__init__(name=name, solution=solution, **parts)
+        self.buggy = self.solution_source
+        for correct, wrong in bug.items():
+            before, after = self.buggy.split(correct)
+            self.buggy = before + wrong + after
+
 
 forgot_to_divide = Exhibit(
     name="forgot_to_divide",
@@ -208,28 +267,8 @@ forgot_to_divide = Exhibit(
     minutes=4,
     check=_judge,
     hints=("How long is the sum of four gradients beside their mean?", "`loss = model(x, y)[1] / len(micro_batches)`."),
-    buggy="""
-        def forgot_to_divide(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1]
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total / len(micro_batches)
-    """,
-    solution="""
-        def forgot_to_divide(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
+    right=_right_step,
+    bug={" / len(micro_batches)": "", "return total": "return total / len(micro_batches)"},
 )
 
 multiplied_the_sum = Exhibit(
@@ -239,28 +278,8 @@ multiplied_the_sum = Exhibit(
     minutes=4,
     check=_judge,
     hints=("`total` adds up four quarters. What is that?", "`return total`."),
-    buggy="""
-        def multiplied_the_sum(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total * len(micro_batches)
-    """,
-    solution="""
-        def multiplied_the_sum(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
+    right=_right_step,
+    bug={"return total": "return total * len(micro_batches)"},
 )
 
 never_cleared = Exhibit(
@@ -270,27 +289,8 @@ never_cleared = Exhibit(
     minutes=4,
     check=_judge,
     hints=("`backward` adds to what is there. What is there when the second step begins?", "`optimizer.zero_grad()`."),
-    buggy="""
-        def never_cleared(model, optimizer, micro_batches):
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
-    solution="""
-        def never_cleared(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
+    right=_right_step,
+    bug={"    optimizer.zero_grad()\n": ""},
 )
 
 logged_the_last = Exhibit(
@@ -300,26 +300,12 @@ logged_the_last = Exhibit(
     minutes=4,
     check=_judge,
     hints=("After the loop, `loss` is that of one micro-batch of four.", "Begin with `total = 0.0` and add to it."),
-    buggy="""
-        def logged_the_last(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-            optimizer.step()
-            return loss.item() * len(micro_batches)
-    """,
-    solution="""
-        def logged_the_last(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
+    right=_right_step,
+    bug={
+        "    total = 0.0\n": "",
+        "        total += loss.item()\n": "",
+        "return total": "return loss.item() * len(micro_batches)",
+    },
 )
 
 counted_micro_steps = Exhibit(
@@ -329,30 +315,8 @@ counted_micro_steps = Exhibit(
     minutes=5,
     check=lambda step: _judge(step, scheduled=True),
     hints=("How often is `schedule.step()` called in a run of 100 steps?", "Once a step: after the loop."),
-    buggy="""
-        def counted_micro_steps(model, optimizer, micro_batches, schedule):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-                schedule.step()
-            optimizer.step()
-            return total
-    """,
-    solution="""
-        def counted_micro_steps(model, optimizer, micro_batches, schedule):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            schedule.step()
-            return total
-    """,
+    right=_scheduled_step,
+    bug={"    schedule.step()\n": "", "    optimizer.step()": "        schedule.step()\n    optimizer.step()"},
 )
 
 averaged_means = Exhibit(
@@ -366,27 +330,10 @@ averaged_means = Exhibit(
         "Count the tokens of the whole step before the loop.",
         "`loss = model(x, y)[1] * (y >= 0).sum() / tokens`.",
     ),
-    buggy="""
-        def averaged_means(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            total = 0.0
-            for x, y in micro_batches:  # y is -1 behind the end of a line, and does not count there
-                loss = model(x, y)[1] / len(micro_batches)
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
-    solution="""
-        def averaged_means(model, optimizer, micro_batches):
-            optimizer.zero_grad()
-            tokens = sum((y >= 0).sum() for _, y in micro_batches)
-            total = 0.0
-            for x, y in micro_batches:
-                loss = model(x, y)[1] * (y >= 0).sum() / tokens
-                loss.backward()
-                total += loss.item()
-            optimizer.step()
-            return total
-    """,
+    right=_weighted_step,
+    bug={
+        "    tokens = sum((y >= 0).sum() for _, y in micro_batches)\n": "",
+        "micro_batches:\n": "micro_batches:  # y is -1 behind the end of a line, and does not count there\n",
+        " * (y >= 0).sum() / tokens": " / len(micro_batches)",
+    },
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlib import progress
 from gptlib.exercises.exercise import marked_up
+from gptlib.exercises.shown import Shown
 
 if TYPE_CHECKING:  # a quiz can be read and tested where no widget can be shown
     import ipywidgets
@@ -44,7 +45,7 @@ class Question:
 
 
 @dataclass(frozen=True, repr=False)
-class Quiz:
+class Quiz(Shown):
     """Questions to click through; a static list where there are no widgets, on GitHub for one.
 
     Args:
@@ -62,13 +63,6 @@ class Quiz:
     def title(self) -> str:
         """What stands above the questions."""
         return "Do you remember?" if self.name == "recall" else "What do you think?"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        static = {"text/plain": repr(self), "text/html": self.static_html()}
-        try:
-            return self.view()._repr_mimebundle_() | static
-        except ImportError:
-            return static
 
     def static_html(self) -> str:
         """The questions for a reader without widgets; the answers are folded away."""

@@ -8,7 +8,7 @@ import torch
 
 from gptlib.config import GPTConfig
 from gptlib.dataset import Dataset
-from gptlib.exercises.museum import LinearSchedule, MicroBatches
+from gptlib.exercises.museum import LinearSchedule, right_step
 from gptlib.live.picture import GREY, VERMILION, Picture, new_figure, tidy
 from gptlib.model import GPT
 from gptlib.probes.accumulation import lines_of, sequences_of
@@ -35,21 +35,6 @@ ROOMS = {  # by the name of the step's function
     "counted_micro_steps": Room("5. schedule counts micro-batches", scheduled=True),
     "averaged_means": Room("6. mean of unequal means", lines=True),
 }
-
-
-def right_step(model: GPT, optimizer: torch.optim.Optimizer, micro_batches: MicroBatches, schedule=None) -> float:
-    """One step as it should be; weighted by tokens, so it is right for unequal micro-batches too."""
-    optimizer.zero_grad()
-    tokens = sum((y >= 0).sum() for _, y in micro_batches)
-    total = 0.0
-    for x, y in micro_batches:
-        loss = model(x, y)[1] * (y >= 0).sum() / tokens
-        loss.backward()
-        total += loss.item()
-    optimizer.step()
-    if schedule is not None:
-        schedule.step()
-    return total
 
 
 def logged_losses(step: Step, room: Room, data: Dataset, steps: int, n_layer: int = 2) -> np.ndarray:
