@@ -1,8 +1,10 @@
 import json
 import math
+import re
 import runpy
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -70,6 +72,15 @@ def test_a_lesson_has_its_parts(lesson):
     assert all(getattr(module, exercise.name) is exercise for exercise in module.EXERCISES)
     if lesson >= "lesson_02":
         assert len(module.RECALL.questions) >= 3 and module.RECALL.name == "recall"
+
+
+@pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if lesson >= "lesson_02"])
+def test_what_is_recalled_is_of_two_earlier_lessons_at_least(lesson):
+    asked = [question.text for question in lesson_module(lesson).RECALL.questions]
+    from_lessons = [re.match(r"Lesson (\d\d): ", text) for text in asked]
+    assert all(from_lessons), asked
+    numbers = {match[1] for match in from_lessons}
+    assert len(numbers) >= 2 and max(numbers) < lesson.removeprefix("lesson_"), numbers
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
@@ -284,6 +295,9 @@ def test_values_are_described_without_addresses():
     shown = [describe(value) for value in values]
     assert shown[2:] == ["Tensor of shape (2, 3)", "0.5", "a value of type object", "(1.2346, None)"]
     assert shown[0] == "[0, 1, 2, 3, 4, 5, …]" and len(shown[1]) < 70
+    assert describe(Counter("too")) == "{'t': 1, 'o': 2}" and describe(dict.fromkeys(range(7), 0)).endswith(
+        ", 5: 0, …}"
+    )
 
 
 def test_hints_come_one_by_one_and_the_last_stays():

@@ -174,6 +174,9 @@ def describe(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         items = [describe(item) for item in value[:6]] + ["…"] * (len(value) > 6)
         return f"[{', '.join(items)}]" if isinstance(value, list) else f"({', '.join(items)})"
+    if isinstance(value, dict):
+        items = [f"{describe(key)}: {describe(item)}" for key, item in list(value.items())[:6]]
+        return f"{{{', '.join(items + ['…'] * (len(value) > 6))}}}"
     if hasattr(value, "shape"):
         return describe(value.item()) if value.shape == () else f"{type(value).__name__} of shape {tuple(value.shape)}"
     return f"a value of type {type(value).__name__}"

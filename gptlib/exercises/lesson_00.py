@@ -82,6 +82,16 @@ likeliest = Exercise(
             "that is a pair (character, count); the character alone is asked for": (
                 lambda text, character: _followers(text, character).most_common(1)[0]
             ),
+            "that is a list of pairs (character, count); the character alone is asked for": (
+                lambda text, character: _followers(text, character).most_common(1)
+            ),
+            "those are all the counts; the one character with the largest is asked for": _followers,
+            "that is the one that follows most seldom; look for the largest count": (
+                lambda text, character: min((counts := _followers(text, character)), key=counts.get)
+            ),
+            "that is what follows at its first place; count over the whole text": (
+                lambda text, character: text[text.index(character) + 1]
+            ),
         },
     ),
     hints=(
@@ -125,6 +135,15 @@ write = Exercise(
             ),
             "the result is `length` characters long in all; `length` more were to be written": (
                 lambda text, start, length: _write(text, start, length - len(start))
+            ),
+            "only the last character is left; add each one to what is written: `written += ...`": (
+                lambda text, start, length: _write(text, start, length)[-1]
+            ),
+            "one character was written, not `length`; does the `return` stand inside the loop?": (
+                lambda text, start, length: _write(text, start, 1)
+            ),
+            "that is a list of characters; a text is asked for: `''.join(...)`": (
+                lambda text, start, length: list(_write(text, start, length))
             ),
         },
     ),
@@ -260,7 +279,7 @@ QUIZ = Quiz(
                     right=True,
                 ),
                 Choice(
-                    "It has learned to be more careful",
+                    "It has learnt to be more careful",
                     "Learning is what changes parameters, and only training does that.",
                 ),
                 Choice(

@@ -165,9 +165,9 @@ learn_pairs = Exercise(
         random_input=lambda rng: ("".join(rng.choice("abcd ") for _ in range(40)), rng.randint(2, 4)),
         mistakes={
             "the pairs were counted once; after each join count again, with the new token": _counted_once,
-            "those are the tokens of the text; give the learned ones, in the order of learning": _final_tokens,
-            "one is missing: `count` pairs are to be learned": lambda text, count: _learn_pairs(text, count - 1),
-            "those are the characters and the learned tokens; give the learned ones alone": lambda text, count: (
+            "those are the tokens of the text; give the learnt ones, in the order of learning": _final_tokens,
+            "one is missing: `count` pairs are to be learnt": lambda text, count: _learn_pairs(text, count - 1),
+            "those are the characters and the learnt tokens; give the learnt ones alone": lambda text, count: (
                 sorted(set(text)) + _learn_pairs(text, count)
             ),
         },
@@ -267,7 +267,7 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "A model reads byte pairs that were learned from 32 plays. What happens to a word that stands in none of "
+            "A model reads byte pairs that were learnt from 32 plays. What happens to a word that stands in none of "
             "them?",
             [
                 Choice(
@@ -320,7 +320,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "As long as before: the new tokens are not used.",
-                    "They are used where they fit, since they were learned from pairs that do occur. Only less often.",
+                    "They are used where they fit, since they were learnt from pairs that do occur. Only less often.",
                 ),
             ],
         ),
@@ -367,12 +367,12 @@ QUIZ = Quiz(
             [
                 Choice(
                     "Nothing: the model is not trained by it.",
-                    "Yet something is learned: the names of the held-out plays become tokens, so that the loss on them "
+                    "Yet something is learnt: the names of the held-out plays become tokens, so that the loss on them "
                     "flatters.",
                 ),
                 Choice(
                     "The exam has leaked: the tokens suit the held-out plays better than any new play.",
-                    "Whatever is learned, tokens too, must be learned from the training text alone.",
+                    "Whatever is learnt, tokens too, must be learnt from the training text alone.",
                     right=True,
                 ),
                 Choice(

@@ -30,6 +30,12 @@ cut_window = Exercise(
             "that begins at the front of the text, not at `start`": (
                 lambda tokens, start, T: (tokens[:T], tokens[1 : T + 1])
             ),
+            "that ends `block_size` behind the front of the text; it should end `block_size` behind `start`": (
+                lambda tokens, start, T: (tokens[start:T], tokens[start + 1 : T + 1])
+            ),
+            "one target is missing: the targets reach one token further than the inputs": (
+                lambda tokens, start, T: (tokens[start : start + T], tokens[start + 1 : start + T])
+            ),
         },
     ),
     hints=(
@@ -274,7 +280,7 @@ QUIZ = Quiz(
                     "It has learnt a vector for each of the positions 0 to 63, and none for the others.",
                 ),
                 Choice(
-                    "Not with learned positions: there are none behind the 64th.",
+                    "Not with learnt positions: there are none behind the 64th.",
                     "The table of positions has 64 rows. Cutting it to 32 would do; for more, one has to train again.",
                     right=True,
                 ),
@@ -311,25 +317,26 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "What does a model read?",
+            "Lesson 00: a GPT has written a speech of ten lines. How did it go about that?",
             [
                 Choice(
-                    "Letters, whose shapes it learns to tell apart.",
-                    "It never sees a shape. Each token is a number in a list, and which number is of no importance.",
+                    "It planned the speech, and then wrote it down.",
+                    "It has no plan. All that it ever calculates is one probability for each token that may come next.",
                 ),
                 Choice(
-                    "Numbers, one for each token.",
-                    "Token i is the i-th entry of the vocabulary, be that a character, a piece of a word or a word.",
+                    "One token at a time: predict, choose, append, and ask again.",
+                    "Each token that it has written becomes a part of what it reads. How much of that it can see is "
+                    "the question of this lesson.",
                     right=True,
                 ),
                 Choice(
-                    "Words, which it looks up in a dictionary.",
-                    "With a vocabulary of words it would have no token for a word that was not in the training text.",
+                    "It found a speech in the plays, and changed some words.",
+                    "The plays are not stored in it. It has its parameters, and the text that it is given.",
                 ),
             ],
         ),
         Question(
-            "A tokenizer of learned byte pairs meets a word that it has never seen. What happens?",
+            "Lesson 01: a tokenizer of learnt byte pairs meets a word that it has never seen. What happens?",
             [
                 Choice(
                     "The word becomes one token, `unknown`.",
@@ -347,7 +354,7 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Why do we compare tokenizers by bits per character, and not by the loss per token?",
+            "Lesson 01: why do we compare tokenizers by bits per character, and not by the loss per token?",
             [
                 Choice(
                     "Because a longer token is harder to guess, and there are fewer of them.",
@@ -356,10 +363,10 @@ RECALL = Quiz(
                 ),
                 Choice(
                     "Because bits are more exact than nats.",
-                    "They differ by a constant factor, ln 2. What matters is *per what* the loss is counted.",
+                    "They differ by a constant factor, ln 2. What matters is per what the loss is counted.",
                 ),
                 Choice(
-                    "Because the loss per token cannot be computed for learned byte pairs, only for characters.",
+                    "Because the loss per token cannot be computed for learnt byte pairs, only for characters.",
                     "It can, for any tokens. It just answers a different question for each tokenizer.",
                 ),
             ],

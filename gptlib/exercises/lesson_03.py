@@ -79,35 +79,43 @@ standard_error = Exercise(
     """,
 )
 
-bits_per_character = Exercise(
-    name="bits_per_character",
-    title="Losses that can be compared",
+
+def _mean_surprise(probabilities):
+    return -statistics.mean(math.log(p) for p in probabilities)
+
+
+mean_surprise = Exercise(
+    name="mean_surprise",
+    title="The loss, from the probabilities",
     difficulty=2,
-    minutes=5,
+    minutes=6,
     check=SameAs(
-        lambda loss, characters_per_token: loss / math.log(2) / characters_per_token,
-        inputs=[(1.5, 1.0), (3.2, 4.0)],
-        random_input=lambda rng: (rng.uniform(1, 8), rng.uniform(1.5, 5)),
+        _mean_surprise,
+        inputs=[([0.5, 0.5],), ([0.9, 0.1, 0.25],), ([1.0],)],
+        random_input=lambda rng: ([rng.uniform(0.01, 1) for _ in range(rng.randint(2, 9))],),
         mistakes={
-            "a bit is only ln 2 = 0.69 nats, so there are more bits: divide by ln 2": lambda loss, c: (
-                loss * math.log(2) / c
+            "the probabilities are averaged first; the loss is the mean of the surprises, one for each character": (
+                lambda p: -math.log(statistics.mean(p))
             ),
-            "that is bits per token; its characters share them": lambda loss, c: loss / math.log(2),
-            "the characters of a token share its loss: divide by their number": lambda loss, c: loss / math.log(2) * c,
-            "that is nats per character; one bit is ln 2 nats": lambda loss, c: loss / c,
+            "that is the sum of the surprises; the loss is their mean": lambda p: _mean_surprise(p) * len(p),
+            "the sign is lost: surprise is minus the logarithm, and never negative": lambda p: -_mean_surprise(p),
+            "that is in bits; the loss is in nats, by the natural logarithm": lambda p: _mean_surprise(p) / math.log(2),
+            "that is what the probabilities lack to 1; the surprise at p is `-log(p)`": lambda p: (
+                1 - statistics.mean(p)
+            ),
+            "that is the perplexity, e to the power of the loss": lambda p: math.exp(_mean_surprise(p)),
         },
     ),
     hints=(
-        "Two changes of unit, one after the other: nats to bits, a token to a character.",
-        "A fair coin has 1 bit, and `math.log(2)` nats.",
-        "Divide by `math.log(2)`, then by `characters_per_token`.",
+        "The surprise at a character that was given the probability p is `-math.log(p)`.",
+        "First a surprise for each character, then their mean: the other order gives something else.",
+        "`sum(-math.log(p) for p in probabilities) / ...`",
     ),
     solution="""
         import math
 
-        def bits_per_character(loss, characters_per_token):
-            bits_per_token = loss / math.log(2)
-            return bits_per_token / characters_per_token
+        def mean_surprise(probabilities):
+            return sum(-math.log(p) for p in probabilities) / len(probabilities)
     """,
 )
 
@@ -157,7 +165,7 @@ evaluation_share = Exercise(
     """,
 )
 
-EXERCISES = [loss_of_guessing, standard_error, bits_per_character, evaluation_share]
+EXERCISES = [loss_of_guessing, standard_error, evaluation_share, mean_surprise]
 
 QUIZ = Quiz(
     "03",
@@ -178,7 +186,7 @@ QUIZ = Quiz(
                 Choice(
                     "Yes, the model is worse than guessing.",
                     "Guessing among 62 characters costs ln 62 = 4.13, so it is level with guessing, as it should be "
-                    "before it has learned anything.",
+                    "before it has learnt anything.",
                 ),
             ],
         ),
@@ -197,7 +205,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "It does well, and best on the text that it has practised.",
-                    "The gap says that it has learned some of the training text by heart; the falling validation loss "
+                    "The gap says that it has learnt some of the training text by heart; the falling validation loss "
                     "says that it also still learns what holds for other text.",
                     right=True,
                 ),
@@ -299,7 +307,8 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "The same text is cut into characters, and into learned byte pairs. What do the byte pairs change?",
+            "Lesson 01: the same text is cut into characters, and into learnt byte pairs. What do the byte pairs "
+            "change?",
             [
                 Choice(
                     "Fewer tokens, and a larger vocabulary.",
@@ -317,8 +326,8 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Model A reads characters and has a loss of 1.5 nats per token. Model B reads byte pairs and has 3.2. "
-            "Which predicts the text better?",
+            "Lesson 01: model A reads characters and has a loss of 1.5 nats per token. Model B reads byte pairs and "
+            "has 3.2. Which predicts the text better?",
             [
                 Choice(
                     "A, because its loss is lower.",
@@ -338,7 +347,7 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "`block_size` is 64. What may the model use to predict the next character?",
+            "Lesson 02: `block_size` is 64. What may the model use to predict the next character?",
             [
                 Choice(
                     "Everything that came before it in the text.",

@@ -71,6 +71,9 @@ sgd_step = Exercise(
             "the gradient is there, its size is not: the step is the learning rate times the gradient": (
                 lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - lr * ((g > 0) - (g < 0)))
             ),
+            "the gradient plays no part in that; it says which way to go, and how steep it is": (
+                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - lr)
+            ),
         },
     ),
     hints=(
@@ -116,6 +119,16 @@ gradient_by_hand = Exercise(
             "the two are right, in the wrong order: first the one for w": (
                 lambda w, b, x, y: _squared_error(w, b, x, y)[::-1]
             ),
+            "in the first one the factor is w; it should be x: when w rises by 1, the error rises by x": (
+                lambda w, b, x, y: _squared_error(w, b, x, y, inner=w)
+            ),
+            "the second one is not 0: when b rises by 1, the error rises by 1": (
+                lambda w, b, x, y: (_squared_error(w, b, x, y)[0], 0.0)
+            ),
+            "in the second one there is a factor b too many: when b rises by 1, the error rises by 1": (
+                lambda w, b, x, y: (_squared_error(w, b, x, y)[0], _squared_error(w, b, x, y)[1] * b)
+            ),
+            "that is the one for w; that for b is asked for too": lambda w, b, x, y: _squared_error(w, b, x, y)[0],
         },
     ),
     hints=(
@@ -160,6 +173,10 @@ score_gradient = Exercise(
             "that is the slope with respect to the probability, -1 / p; a score acts through softmax": (
                 lambda ps, r: _scores(ps, r, lambda p: -1 / p, lambda p: 0)
             ),
+            "only the character that came gets 1 less; the others keep what they were given": (
+                lambda ps, r: _scores(ps, r, lambda p: p - 1, lambda p: p - 1)
+            ),
+            "that is the one of the character that came; each score has a gradient": lambda ps, r: ps[r] - 1,
         },
     ),
     hints=(
@@ -330,7 +347,8 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "`batch_size` is 16 and `block_size` is 32. The loss of a batch is the mean over how many guesses?",
+            "Lesson 02: `batch_size` is 16 and `block_size` is 32. The loss of a batch is the mean over how many "
+            "guesses?",
             [
                 Choice(
                     "16", "One per piece of text would waste most of it: every position guesses its next character."
@@ -344,7 +362,7 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "A model gave the character that really came the probability 1/2. What was its loss there?",
+            "Lesson 03: a model gave the character that really came the probability 1/2. What was its loss there?",
             [
                 Choice(
                     "0.5",
@@ -355,7 +373,8 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "The losses of two training batches, one step apart, are 2.31 and 2.38. Has the step made the model worse?",
+            "Lesson 03: the losses of two training batches, one step apart, are 2.31 and 2.38. Has the step made "
+            "the model worse?",
             [
                 Choice(
                     "Yes, the loss has risen.",

@@ -68,7 +68,11 @@ def _check_accumulate(accumulate) -> None:
     parts = [_full_gradient(model, x[i : i + 3], y[i : i + 3]) for i in range(0, 12, 3)]
     whole, last, loss = sum(parts) / steps, parts[-1], model(x, y)[1].item()
     model.zero_grad(set_to_none=True)
-    answer = accumulate(model, x, y, batch_size)
+    at_once = []
+    with model.register_forward_pre_hook(lambda _, arguments: at_once.append(len(arguments[0]))):
+        answer = accumulate(model, x, y, batch_size)
+    if max(at_once, default=0) > batch_size:
+        raise Wrong(f"{max(at_once)} sequences went through the model at once; no more than `batch_size`, 3, may")
     try:
         answer = float(answer)
     except (TypeError, ValueError):
@@ -162,6 +166,12 @@ settings_that_fit = Exercise(
                     (n := min(_room(memory, fixed, each), sequences)),
                     -(-sequences // n),
                 )
+            ),
+            "`batch_size` is at most `sequences`, however much room there is, and has to divide it": (
+                lambda memory, fixed, each, sequences: ((n := _room(memory, fixed, each)), sequences // n)
+            ),
+            "all of them at once do not fit into `memory`: split them": (
+                lambda memory, fixed, each, sequences: (sequences, 1)
             ),
             "that does not fit: `fixed` is taken whatever the batch, so it leaves less room": (
                 lambda memory, fixed, each, sequences: _settings_that_fit(memory, 0, each, sequences)

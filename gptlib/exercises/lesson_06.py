@@ -144,6 +144,15 @@ stop_at = Exercise(
             "that is where the best weights are; the run goes on for `patience` evaluations before it knows": (
                 lambda x, patience: min(range(_stop_at(x, patience) + 1), key=lambda i: x[i])
             ),
+            "that is where the lowest loss of all stands; a run that stops early may never come so far": (
+                lambda x, patience: x.index(min(x))
+            ),
+            "that looks at the lowest loss of all; a run sees only what has come so far": (
+                lambda x, patience: x.index(min(x)) + patience
+            ),
+            "if nothing stops it, it runs to its last evaluation, whose number is `len(val_losses) - 1`": (
+                lambda x, patience: i if (i := _stop_at(x, patience)) < len(x) - 1 else len(x)
+            ),
         },
     ),
     hints=(
@@ -210,6 +219,12 @@ longest_common_span = Exercise(
             "that looks only at how the two begin; the span may stand anywhere": _prefix,
             "that counts the different characters that both have; the span must be the same in one piece": (
                 lambda a, b: len(set(a) & set(b))
+            ),
+            "that is the span itself; its length is asked for": lambda a, b: max(
+                (a[i:j] for i in range(len(a) + 1) for j in range(i, len(a) + 1) if a[i:j] in b), key=len
+            ),
+            "that compares place by place; the span may stand at different places": lambda a, b: sum(
+                x == y for x, y in zip(a, b, strict=False)
             ),
             "spans that reach the end of the first text are left out; `a[i:j]` ends before `j`, so `j` goes up to "
             "`len(a)`": lambda a, b: max(_spans(a, b, skip_last=True), default=0),
@@ -424,7 +439,7 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "From lesson 03: two evaluations give 2.15 ± 0.03 and 2.13 ± 0.03. What do they show?",
+            "Lesson 03: two evaluations give 2.15 ± 0.03 and 2.13 ± 0.03. What do they show?",
             [
                 Choice(
                     "The model has improved by 0.02.",
@@ -442,7 +457,7 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "From lesson 04: the gradient of one weight is −0.2. What does a step of gradient descent do with it?",
+            "Lesson 04: the gradient of one weight is −0.2. What does a step of gradient descent do with it?",
             [
                 Choice(
                     "It makes the weight a little larger.",
@@ -460,7 +475,7 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "From lesson 05: `batch_size` 8 with `gradient_accumulation_steps` 4, against `batch_size` 32 with 1. "
+            "Lesson 05: `batch_size` 8 with `gradient_accumulation_steps` 4, against `batch_size` 32 with 1. "
             "How do the two runs differ?",
             [
                 Choice(

@@ -118,6 +118,12 @@ top_k = Exercise(
             "those are the first k; it should be the k likeliest": (
                 lambda probabilities, k: _renormalised([p if i < k else 0.0 for i, p in enumerate(probabilities)])
             ),
+            "those are the k largest, but each must stay at its place, and they must add up to 1": (
+                lambda probabilities, k: sorted(probabilities, reverse=True)[:k]
+            ),
+            "that makes all of them equally likely; those that are left keep their proportions": (
+                lambda probabilities, k: [1 / k if p else 0.0 for p in _keep_best(probabilities, k)]
+            ),
         },
     ),
     hints=(
@@ -203,6 +209,9 @@ class LikeFused:
         "the mask is missing: each position looks at the whole text, the future too": (
             lambda q, k, v: _attend(q, k, v, hidden=_future(len(q), len(q)))
         ),
+        "neither the mask nor the division by the square root of the width, `q.size(-1)`, is there yet": (
+            lambda q, k, v: _attend(q, k, v, scale=1.0, hidden=_future(len(q), len(q)))
+        ),
         "the scores are not divided by the square root of the width, `q.size(-1)`": (
             lambda q, k, v: _attend(q, k, v, scale=1.0)
         ),
@@ -255,7 +264,8 @@ class LikeFused:
         if got.shape != want.shape:
             raise Wrong(f"for q, k and v of shape (6, 4) it gives the shape {tuple(got.shape)}, not (6, 4)")
         right = [i for i in range(6) if self._same(got[i], want[i])]
-        raise Wrong(f"it differs from the fused attention; right are the positions {right} of 0 to 5")
+        told = f"right are the positions {right} of 0 to 5" if right else "none of the six positions is right"
+        raise Wrong(f"it differs from the fused attention; {told}")
 
     @staticmethod
     def _same(got: Tensor, want: Tensor) -> bool:
@@ -339,7 +349,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "They get sharper: larger scores, larger weights.",
-                    "To *multiply* them by 5 would do that. To add moves them all alike.",
+                    "To multiply them by 5 would do that. To add moves them all alike.",
                 ),
                 Choice(
                     "They no longer add up to 1.",
@@ -442,21 +452,6 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "Lesson 01: our model reads characters. What is it given for the text `Rome`?",
-            [
-                Choice(
-                    "Four numbers, one for each character: its place in the vocabulary",
-                    "These are the tokens. What the model makes of them is the subject of today.",
-                    right=True,
-                ),
-                Choice("Four drawings of letters", "It never sees a letter, only a number that stands for it."),
-                Choice(
-                    "One number for the word",
-                    "That would be a vocabulary of words. Ours has 63 characters, and a token is one of them.",
-                ),
-            ],
-        ),
-        Question(
             "Lesson 02: why may a position not look to its right while the model is trained?",
             [
                 Choice(
@@ -474,15 +469,40 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Lesson 03: an untrained model with 63 characters to choose from has a loss of about ln 63 = 4.1. Why?",
+            "Lesson 04: softmax gave the right character the probability 0.9. What is the gradient of its score?",
             [
                 Choice(
-                    "It gives each character about the same probability.",
-                    "The surprise at something with probability 1/63 is −ln(1/63) = ln 63.",
+                    "0.9", "That would be right for a wrong character: those are pushed down by what they were given."
+                ),
+                Choice(
+                    "−0.1",
+                    "p − 1: the score should go up, and only a little, as the guess was nearly right. Today we see "
+                    "what this gradient is passed back through.",
                     right=True,
                 ),
-                Choice("Its weights are zero at first.", "They are random. It is what it says that is nearly level."),
-                Choice("That is the loss of the best model.", "It is that of one that knows nothing; ours gets to 2."),
+                Choice(
+                    "0: it was the likeliest, so nothing is wrong",
+                    "It is zero only when p is 1. There is always a little more to win.",
+                ),
+            ],
+        ),
+        Question(
+            "Lesson 05: a key bias adds the same to all the scores of a row. What is its true gradient?",
+            [
+                Choice(
+                    "That of the whole row, added up",
+                    "These do add up, but to zero: what one score wins, the others lose.",
+                ),
+                Choice(
+                    "As large as that of a query bias",
+                    "A query bias moves each score by another amount, and so it matters.",
+                ),
+                Choice(
+                    "Zero",
+                    "Softmax looks at differences only. What the computer found was noise of rounding, another one for "
+                    "each split.",
+                    right=True,
+                ),
             ],
         ),
         Question(

@@ -79,6 +79,10 @@ bytes_needed = Exercise(
             "one of the four numbers of a parameter is missing: weight, gradient, and two of AdamW's": (
                 lambda p, s, b: 12 * p + s * b
             ),
+            "two of the four numbers of a parameter are missing: weight, gradient, and two of AdamW's": (
+                lambda p, s, b: 8 * p + s * b
+            ),
+            "a parameter is counted as one byte there; it has four numbers of 4 bytes each": lambda p, s, b: p + s * b,
             "what a parameter needs does not depend on the batch: once is enough": lambda p, s, b: (16 * p + s) * b,
             "what is kept for the backward pass is needed for each sequence of the micro-batch": (
                 lambda p, s, b: 16 * p + s
@@ -124,6 +128,15 @@ speedup = Exercise(
             ),
             "that is how long a step takes; how many times as fast is it as one process?": (
                 lambda compute, sync, processes: compute / processes + (sync if processes > 1 else 0)
+            ),
+            "that is how long a step takes, and with one process it has no `sync`; how many times as fast is it?": (
+                lambda compute, sync, processes: compute / processes + sync
+            ),
+            "it is upside down: the time of one process, divided by the time of all": (
+                lambda compute, sync, processes: 1 / _speedup(compute, sync, processes)
+            ),
+            "the exchange is shared out there, and one process would have it too; only the computing is divided": (
+                lambda compute, sync, processes: compute / ((compute + sync) / processes)
             ),
             "the exchange is not shared out: only the computing is divided by `processes`": (
                 lambda compute, sync, processes: compute / ((compute + (sync if processes > 1 else 0)) / processes)
@@ -219,7 +232,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "From 300 steps on",
-                    "300 steps are thirty seconds of computing. The *gain* is a tenth of that.",
+                    "300 steps are thirty seconds of computing. The gain is a tenth of that.",
                 ),
                 Choice(
                     "From 3,000 steps on",
@@ -235,8 +248,7 @@ QUIZ = Quiz(
             [
                 Choice(
                     "Leave everything as it is: torchrun divides the work",
-                    "Here the setting counts the micro-batches of *each* process. A step would read eight times "
-                    "as much.",
+                    "Here the setting counts the micro-batches of each process. A step would read eight times as much.",
                 ),
                 Choice(
                     "Set `gradient_accumulation_steps=1`",

@@ -9,12 +9,17 @@ WRONG_ANSWERS = {
         (f"lambda text, c: {COUNT}(text)", "every character"),
         ("lambda text, c: text.count(c)", "gives"),
         ("lambda text, c: Counter(text)", "raised NameError"),
+        ("lambda text, c: text.count(c)", "gives 4, not {' ': 2"),
     ],
     "likeliest": [
         (f"lambda text, c: max({COUNT}(b for a, b in {PAIRS} if a == c).values())", "which character"),
         (f"lambda text, c: max({COUNT}(b for a, b in {PAIRS} if a == c))", "alphabet"),
         (f"lambda text, c: {COUNT}(text).most_common(1)[0][0]", "whole text"),
         (f"lambda text, c: {COUNT}(b for a, b in {PAIRS} if a == c).most_common(1)[0]", "character alone"),
+        (f"lambda text, c: {COUNT}(b for a, b in {PAIRS} if a == c).most_common(1)", "list of pairs"),
+        (f"lambda text, c: {COUNT}(b for a, b in {PAIRS} if a == c)", "all the counts"),
+        (f"lambda text, c: min((n := {COUNT}(b for a, b in {PAIRS} if a == c)), key=n.get)", "most seldom"),
+        ("lambda text, c: text[text.index(c) + 1]", "first place"),
     ],
     "write": [
         (
@@ -48,6 +53,37 @@ WRONG_ANSWERS = {
                 return start
             """,
             "`length` more",
+        ),
+        (
+            f"""
+            def write(text, start, length):
+                for _ in range(length):
+                    counts = {COUNT}(b for a, b in {PAIRS} if a == start[-1])
+                    start = max(counts, key=counts.get)
+                return start
+            """,
+            "only the last character",
+        ),
+        (
+            f"""
+            def write(text, start, length):
+                for _ in range(length):
+                    counts = {COUNT}(b for a, b in {PAIRS} if a == start[-1])
+                    start += max(counts, key=counts.get)
+                    return start
+            """,
+            "inside the loop",
+        ),
+        (
+            f"""
+            def write(text, start, length):
+                written = [start]
+                for _ in range(length):
+                    counts = {COUNT}(b for a, b in {PAIRS} if a == written[-1])
+                    written.append(max(counts, key=counts.get))
+                return written
+            """,
+            "list of characters",
         ),
     ],
 }

@@ -111,7 +111,7 @@ WRONG_ANSWERS = {
         ),
         (returns("tokens", LEARNED), "tokens of the text"),
         (returns("learned[:-1]", LEARNED), "one is missing"),
-        (returns("sorted(set(text)) + learned", LEARNED), "learned ones alone"),
+        (returns("sorted(set(text)) + learned", LEARNED), "learnt ones alone"),
     ],
     "bits_per_character": [
         ("lambda loss, tokens, characters: loss * tokens / characters", "nats per character"),

@@ -8,6 +8,11 @@ WRONG_ANSWERS = {
         ("lambda t, s, T: (t[s : s + T], t[s + T])", "every position has a target"),
         ("lambda t, s, T: (t[:T], t[1 : T + 1])", "front of the text"),
         ("lambda t, s, T: t[s : s + T]", "gives"),
+        ("lambda tokens, start, T: (tokens[start:T], tokens[start + 1 : T + 1])", "behind `start`"),
+        (
+            "lambda tokens, start, T: (tokens[start : start + T], tokens[start + 1 : start + T])",
+            "one target is missing",
+        ),
     ],
     "causal_mask": [
         ("lambda size: torch.ones(size, size, dtype=torch.bool).tril(-1)", "nothing to look at"),

@@ -30,17 +30,20 @@ WRONG_ANSWERS = {
             "each branch",
         ),
     ],
-    "bits_per_character": [
-        ("lambda loss, characters_per_token: loss * math.log(2) / characters_per_token", "divide by ln 2"),
-        ("lambda loss, characters_per_token: loss / math.log(2)", "bits per token"),
-        ("lambda loss, characters_per_token: loss / math.log(2) * characters_per_token", "divide by their number"),
-        ("lambda loss, characters_per_token: loss / characters_per_token", "nats per character"),
-    ],
     "evaluation_share": [
         ("lambda step, batch, interval, iters: iters * batch / (iters * batch + interval * step)", "one split"),
         ("lambda step, batch, interval, iters: 2 * iters * batch / (interval * step)", "share compares"),
         ("lambda step, batch, interval, iters: 2 * batch / (2 * batch + interval * step)", "`eval_iters`"),
         ("lambda step, batch, interval, iters: 2 * iters * batch / (2 * iters * batch + step)", "`eval_interval`"),
         ("lambda step, batch, interval, iters: interval * step / (2 * iters * batch + interval * step)", "the rest"),
+    ],
+    "mean_surprise": [
+        ("lambda probabilities: -math.log(sum(probabilities) / len(probabilities))", "averaged first"),
+        ("lambda probabilities: -math.log(math.prod(probabilities))", "their mean"),
+        ("lambda probabilities: np.log(probabilities).mean()", "the sign is lost"),
+        ("lambda probabilities: -np.log2(probabilities).mean()", "in bits"),
+        ("lambda probabilities: np.mean([1 - p for p in probabilities])", "lack to 1"),
+        ("lambda probabilities: math.prod(probabilities) ** (-1 / len(probabilities))", "perplexity"),
+        ("lambda probabilities: [-math.log(p) for p in probabilities]", "gives"),
     ],
 }

@@ -18,6 +18,7 @@ WRONG_ANSWERS = {
         ("lambda ws, gs, lr: [w - lr * np.sign(g) for w, g in zip(ws, gs)]", "its size is not"),
         ("lambda ws, gs, lr: ws - lr * gs", "raised TypeError"),
         ("lambda ws, gs, lr: ws", "gives"),
+        ("lambda weights, gradients, lr: [w - lr for w in weights]", "gradient plays no part"),
     ],
     "gradient_by_hand": [
         ("lambda w, b, x, y: ((w * x + b - y) * x, w * x + b - y)", "half of it"),
@@ -25,6 +26,10 @@ WRONG_ANSWERS = {
         ("lambda w, b, x, y: (2 * (y - w * x - b) * x, 2 * (y - w * x - b))", "turned round"),
         ("lambda w, b, x, y: (2 * (w * x + b - y), 2 * (w * x + b - y) * x)", "wrong order"),
         ("lambda w, b, x, y: 2 * (w * x + b - y) * x", "gives"),
+        ("lambda w, b, x, y: (2 * (w * x + b - y) * w, 2 * (w * x + b - y))", "the factor is w"),
+        ("lambda w, b, x, y: (2 * (w * x + b - y) * x, 0)", "not 0"),
+        ("lambda w, b, x, y: (2 * (w * x + b - y) * x, 2 * (w * x + b - y) * b)", "a factor b too many"),
+        ("lambda w, b, x, y: 2 * (w * x + b - y) * x", "for b is asked for too"),
     ],
     "score_gradient": [
         ("lambda ps, right: [(1 if i == right else 0) - p for i, p in enumerate(ps)]", "pushed up"),
@@ -32,5 +37,7 @@ WRONG_ANSWERS = {
         ("lambda ps, right: [p - 1 if i == right else 0 for i, p in enumerate(ps)]", "left alone"),
         ("lambda ps, right: [-1 / p if i == right else 0 for i, p in enumerate(ps)]", "through softmax"),
         ("lambda ps, right: ps[right] - 1", "gives"),
+        ("lambda probabilities, right: [p - 1 for p in probabilities]", "gets 1 less; the others"),
+        ("lambda probabilities, right: probabilities[right] - 1", "each score has"),
     ],
 }

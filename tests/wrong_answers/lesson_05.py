@@ -54,6 +54,7 @@ WRONG_ANSWERS = {
         (loop("total += loss.item()", "total = loss.item()"), "the loss that you give back"),
         (loop("return total", "return [total, total]"), "a number"),
         (loop("in micro_batches:", "in micro_batches[1:]:"), "points elsewhere"),
+        (loop("x.split(batch_size), y.split(batch_size)", "[x], [y]"), "went through the model at once"),
     ],
     "settings_that_fit": [
         (FIT.format(steps="sequences // batch_size"), "leaves a rest"),
@@ -76,6 +77,11 @@ WRONG_ANSWERS = {
             """,
             "the order is",
         ),
+        (
+            "lambda memory, fixed, each, n: ((memory - fixed) // each, n // ((memory - fixed) // each))",
+            "at most `sequences`",
+        ),
+        ("lambda memory, fixed, per_sequence, sequences: (sequences, 1)", "split them"),
     ],
     "forgot_to_divide": [
         (repair("forgot_to_divide", " / len(micro_batches)", ""), "4 micro-batches are added up"),

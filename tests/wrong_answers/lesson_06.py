@@ -104,6 +104,21 @@ WRONG_ANSWERS = {
             """,
             "each branch",
         ),
+        ("lambda val_losses, patience: val_losses.index(min(val_losses))", "may never come so far"),
+        ("lambda val_losses, patience: val_losses.index(min(val_losses)) + patience", "sees only what has come so far"),
+        (
+            """
+            def stop_at(val_losses, patience):
+                best, waited = float("inf"), 0
+                for i, loss in enumerate(val_losses):
+                    waited = 0 if loss < best else waited + 1
+                    best = min(best, loss)
+                    if waited == patience:
+                        return i
+                return len(val_losses)
+            """,
+            "whose number is",
+        ),
     ],
     "longest_common_span": [
         (
@@ -134,6 +149,19 @@ WRONG_ANSWERS = {
             "reach the end",
         ),
         ("lambda a, b: a if a in b else b", "gives"),
+        (
+            """
+            def longest_common_span(a, b):
+                longest = ""
+                for i in range(len(a)):
+                    for j in range(i + 1, len(a) + 1):
+                        if a[i:j] in b and j - i > len(longest):
+                            longest = a[i:j]
+                return longest
+            """,
+            "its length is asked for",
+        ),
+        ("lambda a, b: sum(x == y for x, y in zip(a, b, strict=False))", "place by place"),
     ],
     "readings": [
         ('"overfit"', "list of four"),

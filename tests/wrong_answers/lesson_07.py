@@ -81,6 +81,11 @@ WRONG_ANSWERS = {
             "the first k",
         ),
         ("lambda probabilities, k: sorted(probabilities)[k]", "raised IndexError"),
+        ("lambda probabilities, k: sorted(probabilities, reverse=True)[:k]", "and they must add up to 1"),
+        (
+            "lambda probabilities, k: [1 / k if p >= sorted(probabilities)[-k] else 0 for p in probabilities]",
+            "equally likely",
+        ),
     ],
     "block_parameters": [
         ("lambda C: 12 * C * C", "matrices alone"),
@@ -125,5 +130,7 @@ WRONG_ANSWERS = {
         (changed("weights @ v", "weights @ v + (torch.arange(T) > 2)[:, None]"), "right are the positions [0, 1, 2]"),
         (changed("weights @ v", "(weights @ v).tolist()"), "give back a tensor"),
         (changed("q @ k.T", "q @ k"), "raised RuntimeError"),
+        ("lambda q, k, v: (q @ k.T).softmax(dim=-1) @ v", "neither the mask"),
+        ("lambda q, k, v: v * 0", "none of the six"),
     ],
 }

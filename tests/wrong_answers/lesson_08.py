@@ -18,11 +18,16 @@ WRONG_ANSWERS = {
         ("lambda p, s, b: 16 * p + s", "each sequence"),
         ("lambda p, s, b: 16 * p", "on top"),
         ("lambda p, s, b: (16 * p + s) * b", "does not depend on the batch"),
+        ("lambda parameters, per_sequence, batch_size: 8 * parameters + per_sequence * batch_size", "two of the four"),
+        ("lambda parameters, per_sequence, batch_size: parameters + per_sequence * batch_size", "one byte"),
     ],
     "speedup": [
         ("lambda compute, sync, processes: processes", "leaves out"),
         ("lambda compute, sync, processes: compute / (compute / processes + sync)", "nobody to exchange"),
         ("lambda compute, sync, n: compute / n + (sync if n > 1 else 0)", "how long a step takes"),
         ("lambda compute, sync, n: compute * n / (compute + (sync if n > 1 else 0))", "not shared out"),
+        ("lambda compute, sync, processes: compute / processes + sync", "how long a step takes, and"),
+        ("lambda compute, sync, n: (compute / n + (sync if n > 1 else 0)) / compute", "upside down"),
+        ("lambda compute, sync, processes: compute / ((compute + sync) / processes)", "shared out there"),
     ],
 }
