@@ -161,7 +161,7 @@ def test_the_time_is_that_of_one_pass_and_gradients_do_not_pile_up():
         calls.append(1)
         return x.sum()
 
-    assert 0 < seconds_of(forward, [x], least_seconds=0) < 1 and len(calls) == 4
+    assert 0 < seconds_of(forward, [x], least_seconds=0) < 1 and len(calls) == 2
 
 
 def invented():

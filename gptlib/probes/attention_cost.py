@@ -58,13 +58,13 @@ def kept_bytes(forward: Callable[[], Tensor], block_size: int, parameters: Seque
     return sizes[0], sizes[1]
 
 
-def seconds_of(forward: Callable[[], Tensor], parameters: Sequence[Tensor], least_seconds: float = 0.25) -> float:
-    """Seconds of a forward and a backward pass: the quickest of three or more, after one that does not count.
+def seconds_of(forward: Callable[[], Tensor], parameters: Sequence[Tensor], least_seconds: float = 0.08) -> float:
+    """Seconds of a forward and a backward pass: the quickest of one or more, after one that does not count.
 
     What else the computer does can only make a pass slower, so the quickest is the nearest to the truth.
     """
     times: list[float] = []
-    while len(times) < 4 or sum(times[1:]) < least_seconds:
+    while len(times) < 2 or sum(times[1:]) < least_seconds:
         started = perf_counter()
         forward().backward()
         times.append(perf_counter() - started)
@@ -99,14 +99,23 @@ def cost_of_model(attention: str, block_size: int, *, batch_size: int = 2, **sha
     return Cost(MODEL, attention, block_size, seconds_of(forward, parameters), *kept)
 
 
-def measure_costs(block_sizes: Sequence[int] = (64, 128, 256, 512, 1024), batch_size: int = 2) -> list[Cost]:
-    """Both attentions, alone and in a whole model, at each block_size."""
-    return [
-        cost_of(attention, block_size, batch_size=batch_size)
-        for cost_of in (cost_of_attention, cost_of_model)
-        for attention in ("naive", "fused")
-        for block_size in block_sizes
+def measure_costs(
+    block_sizes: Sequence[int] = (64, 128, 256, 512, 1024), batch_size: int = 2, rounds: int = 3
+) -> list[Cost]:
+    """Both attentions, alone and in a whole model, at each block_size; of all rounds, the quickest of each.
+
+    They take turns, so that what disturbs the machine for a second does not fall on one of them alone.
+    """
+    measured = [
+        [
+            cost_of(attention, block_size, batch_size=batch_size)
+            for cost_of in (cost_of_attention, cost_of_model)
+            for attention in ("naive", "fused")
+            for block_size in block_sizes
+        ]
+        for _ in range(rounds)
     ]
+    return [min(same, key=lambda cost: cost.seconds) for same in zip(*measured, strict=True)]
 
 
 def of(costs: Sequence[Cost], part: str, attention: str) -> list[Cost]:
