@@ -336,7 +336,7 @@ def plot_maps(model: GPT, tokenizer: CharTokenizer, text: str) -> Picture:
     """All attention maps of a text: a row for each block, a column for each head."""
     maps = attention_maps(model, tokens_of(model, tokenizer, text))[:, 0]
     layers, heads = maps.shape[:2]
-    figure, _ = new_figure(1.9 * heads + 0.4, 1.9 * layers + 0.3)
+    figure, _ = new_figure(1.9 * heads + 0.4, 1.9 * layers + 0.5)
     figure.clear()
     axes = figure.subplots(layers, heads, squeeze=False)
     for layer, row in enumerate(axes):
@@ -345,6 +345,7 @@ def plot_maps(model: GPT, tokenizer: CharTokenizer, text: str) -> Picture:
             ax.set(xticks=[], yticks=[])
             ax.set_title(f"{layer + 1}.{head + 1}", loc="left", fontsize=9)
         row[0].set_ylabel(f"block {layer + 1}", fontsize=10)
+    figure.supxlabel("in each map: rows look, columns are looked at", fontsize=10)
     neighbours = maps.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=(1, 2))
     told = ", ".join(f"block {i + 1} {share:.0%}" for i, share in enumerate(neighbours.tolist()))
     return Picture(figure, "all attention maps of a text", f"Weight on the character just before, in the mean: {told}.")
@@ -372,9 +373,11 @@ def plot_making(model: GPT, tokenizer: CharTokenizer, text: str, block: int = 1,
     return Picture(figure, "how an attention map is made", alt)
 
 
-def largest_weights(widths: Sequence[int], positions: int = 32, trials: int = 200) -> dict[str, list[float]]:
+def largest_weights(
+    widths: Sequence[int], positions: int = 32, trials: int = 200, *, seed: int = 0
+) -> dict[str, list[float]]:
     """The largest weight that a random query gives to one of some random keys, for each width d of both."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[float]] = {"scores as they are": [], "scores / √d": []}
     for width in widths:
         q, k = (
@@ -525,7 +528,7 @@ def plot_token_costs(costs: Sequence[TokenCost]) -> Picture:
     lengths = [cost.length for cost in costs]
     alts = []
     for name, seconds, color, marker in (
-        ("with the cache: one column", [c.cached for c in costs], GREEN, "o"),
+        ("with the cache: one row", [c.cached for c in costs], GREEN, "o"),
         ("without: the whole text again", [c.anew for c in costs], VERMILION, "s"),
     ):
         speeds = [1 / s for s in seconds]
