@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One logged step: the loss over all its micro-batches, and the tokens learned from, both before its update."""
+    """One logged step: the loss over all its micro-batches, and the tokens learnt from, both before its update."""
 
     step: int
     loss: float

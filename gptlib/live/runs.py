@@ -85,7 +85,7 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Tokens learned from so far."""
+        """Tokens learnt from so far."""
         return self.step * self.config.tokens_per_step
 
     def divergence(self) -> str:
@@ -149,7 +149,7 @@ def distinctions(runs: Sequence[Run]) -> list[str]:
 
 # --- the axes on which they are compared --------------------------------------------------------------
 
-X_AXES = {"steps": "step", "tokens": "{unit}s learned from", "seconds": "seconds"}
+X_AXES = {"steps": "step", "tokens": "{unit}s learnt from", "seconds": "seconds"}
 
 
 @dataclass(frozen=True)

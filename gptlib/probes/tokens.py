@@ -266,10 +266,10 @@ def plot_growth_of_words(growth: Sequence[Growth], characters: int) -> Picture:
 def plot_characters_per_token(
     tokenizer: BPETokenizer, learned_from: str, held_out: str, sizes: Sequence[int]
 ) -> Picture:
-    """The mean length of a token against the size of the vocabulary, on the text it was learned from and on another."""
+    """The mean length of a token against the size of the vocabulary, on the text it was learnt from and on another."""
     figure, ax = new_figure()
     alts = []
-    texts = (("the text that it was learned from", learned_from, "s--", GREY), ("held-out plays", held_out, "o-", BLUE))
+    texts = (("the text that it was learnt from", learned_from, "s--", GREY), ("held-out plays", held_out, "o-", BLUE))
     for name, text, style, color in texts:
         lengths = [characters_per_token(tokenizer.first(size), text) for size in sizes]
         ax.plot(sizes, lengths, style, color=color, ms=5, label=name)
