@@ -19,14 +19,15 @@ from nbformat import NotebookNode
 from sphinx.cmd.build import build_main
 
 import gptlib
+import gptlib.course
 import gptlib.live
 import gptlib.probes
 from gptlib.course import LESSONS
-from gptlib.glossary import GLOSSARY
+from gptlib.course.glossary import GLOSSARY
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-ROOMS = (gptlib, gptlib.live, gptlib.probes)
+ROOMS = (gptlib, gptlib.live, gptlib.probes, gptlib.course)
 CARD = """::::{{container}} lesson
 ![{alt}]({picture})
 

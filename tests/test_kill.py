@@ -26,6 +26,10 @@ def checked_log(path):
     return read_log(path)
 
 
+def words_of(config):
+    return [f"--{name}={value}" for name, value in vars(config).items()]
+
+
 def what_counts(events):
     """What a run that was killed and one that was not have in common."""
     timed = ("costs", "tokens_per_second", "folder", "peak_memory")
@@ -36,7 +40,7 @@ def what_counts(events):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
 def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, prepared, tmp_path, bits):
     out, chance, hits, step = tmp_path / "out", random.Random(7), 0, 0
-    words = [f"--{name}={value}" for name, value in vars(tiny(**PLAN, dataset=str(prepared), out_dir=str(out))).items()]
+    words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
     log = out / "log.jsonl"
     while hits < KILLS:
         init_from = "resume" if (out / "latest").exists() or (out / "previous").exists() else "scratch"
@@ -70,11 +74,75 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
     assert what_counts(checked_log(log)) == what_counts(read_log(tmp_path / "whole" / "log.jsonl"))
 
 
+@pytest.fixture
+def read_only():
+    """`read_only(folder)`: nobody may write there until the test is over."""
+    closed = []
+
+    def close(folder):
+        folder.chmod(0o555)
+        closed.append(folder)
+
+    yield close
+    for folder in closed:
+        folder.chmod(0o755)
+
+
+def only_error(output):
+    """The one line in which a run said why it ended."""
+    (line,) = [line for line in output.read_text().splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in output.read_text() and "Permission denied" in line
+    return line
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has other permissions")
+@pytest.mark.parametrize("init_from", ["scratch", "resume"])
+def test_an_out_dir_that_may_not_be_written_is_refused_and_what_is_in_it_stays(
+    tiny, prepared, tmp_path, read_only, init_from
+):
+    out, output = tmp_path / "out", tmp_path / "said"
+    words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
+    first = start_training([*words, "--max_iters=5"], tmp_path / "first")
+    first.join(60)
+    assert first.exitcode == 0, (tmp_path / "first").read_text()
+    intact = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    read_only(out)
+    second = start_training([*words, f"--init_from={init_from}"], output)
+    second.join(60)
+    assert second.exitcode == 1 and str(out) in only_error(output) and "choose another" in only_error(output)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == intact
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has other permissions")
+def test_an_out_dir_that_may_not_be_made_is_refused(tiny, prepared, tmp_path, read_only):
+    (tmp_path / "closed").mkdir()
+    read_only(tmp_path / "closed")
+    out = tmp_path / "closed" / "out"
+    run = start_training(words_of(tiny(dataset=str(prepared), out_dir=str(out))), tmp_path / "said")
+    run.join(60)
+    assert run.exitcode == 1 and str(out) in only_error(tmp_path / "said") and not out.exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has other permissions")
+def test_an_out_dir_that_is_closed_during_the_run_ends_it_and_the_last_checkpoint_loads(
+    tiny, prepared, tmp_path, read_only
+):
+    out, output = tmp_path / "out", tmp_path / "said"
+    words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
+    run = start_training([*words, "--max_iters=1000000"], output)
+    while run.is_alive() and not (out / "latest").exists():
+        run.join(0.01)
+    read_only(out)
+    run.join(60)
+    assert run.exitcode == 1 and f"cannot save a checkpoint in {out}" in only_error(output)
+    assert checkpoint.load(out, prefer="latest").progress.step >= 0
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no RLIMIT_FSIZE")
 @pytest.mark.parametrize(("largest_file", "said"), [(9000, "cannot save a checkpoint in"), (1000, "cannot write")])
 def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, prepared, tmp_path, largest_file, said):
     out, output = tmp_path / "out", tmp_path / "said"
-    words = [f"--{name}={value}" for name, value in vars(tiny(**PLAN, dataset=str(prepared), out_dir=str(out))).items()]
+    words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
     first = start_training([*words, "--max_iters=5"], tmp_path / "first")
     first.join(60)
     assert first.exitcode == 0

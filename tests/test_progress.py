@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gptlib import UserError, progress
-from gptlib.course import LESSONS
+from gptlib import UserError
+from gptlib.course import LESSONS, progress
 from gptlib.exercises import Choice, Exercise, Outcome, Question, Quiz, SameValue, lesson_03
 from gptlib.exercises.course_map import COURSE_MAP, score
 

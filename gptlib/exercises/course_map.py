@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gptlib import progress
-from gptlib.course import LESSONS, Lesson
+from gptlib.course import LESSONS, Lesson, progress
 from gptlib.exercises.shown import Shown
 
 if TYPE_CHECKING:

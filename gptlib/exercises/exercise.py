@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gptlib import progress
+from gptlib.course import progress
 
 RANDOM_INPUTS = 10
 

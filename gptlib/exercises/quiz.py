@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptlib import progress
+from gptlib.course import progress
 from gptlib.exercises.exercise import marked_up
 from gptlib.exercises.shown import Shown
 

@@ -15,7 +15,6 @@ import ipywidgets as widgets
 
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
-from gptlib.device import fastest_threads
 from gptlib.errors import UserError
 from gptlib.events import Evaluation, Event
 from gptlib.live import table
@@ -26,6 +25,7 @@ from gptlib.live.page import current_cell
 from gptlib.live.presets import Preset
 from gptlib.live.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
 from gptlib.live.sample import short_sample
+from gptlib.live.threads import fastest_threads
 from gptlib.live.view import LabView
 from gptlib.live.worker import Worker, warm_up
 from gptlib.trainer import CHANGEABLE, Trainer

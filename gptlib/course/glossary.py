@@ -1,6 +1,7 @@
-"""What each setting of a run is, and what it does to loss, time and memory: python -m gptlib.glossary prints markdown.
+"""What each setting of a run is, and what it does to loss, time and memory.
 
 What a setting means, and its default, stand in `TrainConfig`; here stands only what it does.
+`python -m gptlib.course.glossary` prints it as markdown.
 """
 
 import html

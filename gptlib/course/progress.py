@@ -76,7 +76,7 @@ def _read() -> dict[str, list[str]]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; let {VARIABLE} name another file") from None
     except (ValueError, AttributeError, TypeError):  # no JSON, or not ours
-        raise UserError(f"{path} is damaged; gptlib.progress.reset() removes it") from None
+        raise UserError(f"{path} is damaged; gptlib.course.progress.reset() removes it") from None
 
 
 def _tell(error: UserError) -> None:

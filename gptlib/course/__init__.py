@@ -1,4 +1,4 @@
-"""The lessons of the course: one list for its map, its glossary and its site."""
+"""The course as a whole: its lessons, in one list for map, glossary and site; see also `glossary` and `progress`."""
 
 from dataclasses import dataclass
 
