@@ -12,7 +12,7 @@ import pytest
 from gptlib import GPT, TrainStep, UserError
 from gptlib import sample as sample_program
 from gptlib import train as train_program
-from gptlib.errors import run_cli
+from gptlib.errors import PATIENCE, run_cli
 from gptlib.runlog import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -245,6 +245,14 @@ def test_a_start_that_the_model_cannot_read_is_refused(trained, capsys):
 def test_a_programs_own_mistake_is_not_dressed_up():
     with pytest.raises(ZeroDivisionError):
         run_cli(lambda: 1 / 0)
+
+
+def test_a_process_with_a_reason_of_its_own_says_it_after_a_while(capsys, monkeypatch):
+    waited = []
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("gptlib.errors.time.sleep", waited.append)
+    code, lines = leaves(capsys, train_program.main, ["--n_layer=0"])
+    assert code == 2 and lines[0].startswith("error: n_layer = 0") and waited == [PATIENCE]
 
 
 def test_a_user_error_is_printed_without_traceback(capsys):
