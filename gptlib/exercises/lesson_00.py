@@ -230,15 +230,15 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "You run the train command a second time, with `--max_iters=4000` instead of 2000. Where does it begin?",
+            "You run the train command a second time, with `--max_iters=2000` instead of 1000. Where does it begin?",
             [
                 Choice(
-                    "At step 2000, where the first run ended",
+                    "At step 1000, where the first run ended",
                     "Only if you ask for it, with `--init_from=resume` (lesson 08). Otherwise a run begins anew.",
                 ),
                 Choice(
                     "At step 0, with new random weights",
-                    "`init_from` is 'scratch' unless you say otherwise. The first 2000 steps are not even the same as "
+                    "`init_from` is 'scratch' unless you say otherwise. The first 1000 steps are not even the same as "
                     "before, since the learning rate now falls more slowly.",
                     right=True,
                 ),

@@ -237,7 +237,7 @@ QUIZ = Quiz(
             [
                 Choice(
                     "It looks at nearby tokens only.",
-                    "It looks at all of the window. Methods that look nearby only exist, and are called local or "
+                    "It looks at all of the window. There are methods that look only nearby: local, or "
                     "sliding-window attention.",
                 ),
                 Choice(
