@@ -94,3 +94,15 @@ def compile_obstacle(device: torch.device) -> str:
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "no triton; pip install triton"
     return ""
+
+
+def compile_failure(device: torch.device) -> str:
+    """What goes wrong when `torch.compile` is tried on something small, with the remedy; empty if nothing does.
+
+    It takes seconds, the first time on a machine half a minute, which the model itself then need not wait for.
+    """
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+    except RuntimeError as error:
+        return f"{str(error).splitlines()[0]}; set CXX to a C++ compiler that works"
+    return ""

@@ -16,6 +16,7 @@ from gptlib.config import TrainConfig
 from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts, last_start
 from gptlib.device import (
     autocast,
+    compile_failure,
     compile_obstacle,
     peak_flops,
     peak_memory,
@@ -135,7 +136,7 @@ class Trainer:
             self._clock.switch(doing)
 
     def _compiled(self, forward: nn.Module) -> nn.Module:
-        obstacle = compile_obstacle(self.device)
+        obstacle = compile_obstacle(self.device) or compile_failure(self.device)
         if obstacle:
             warnings.warn(f"compile = true, and torch.compile cannot: {obstacle}. Going on without", stacklevel=3)
             return forward

@@ -1,5 +1,6 @@
 """What depends on the machine, chosen without having it: nothing here is computed on a GPU."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_without_a_compiler_the_run_says_so_and_goes_on(tiny, dataset, monkeypat
     assert trainer._forward is trainer.model and len(list(trainer)) == 3
 
 
+@pytest.mark.skipif("Python.h" in compile_obstacle(CPU), reason="Python has no headers here")
+def test_a_compiler_that_fails_is_noticed_before_the_first_step_and_the_run_goes_on(tmp_path, prepared, tiny):
+    """In a process of its own: torch asks for the compiler once."""
+    compiler = tmp_path / "g++"
+    compiler.write_text(
+        "#!/bin/sh\ncase $1 in --version) echo g++ 12;; *) echo no such instruction >&2; exit 1;; esac\n"
+    )
+    compiler.chmod(0o755)
+    config = tiny(dataset=str(prepared), compile=True, max_iters=2)
+    words = [f"--{name}={value}" for name, value in vars(config).items()]
+    environment = os.environ | {"CXX": str(compiler), "PYTHONPATH": str(ROOT)}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path / "cache")
+    run = subprocess.run(
+        [sys.executable, "-m", "gptlib.train", *words], capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 0 and "step 2: train loss" in run.stdout, run.stderr
+    (said,) = [line for line in run.stderr.splitlines() if "UserWarning" in line]
+    assert "torch.compile cannot: CppCompileError: C++ compile error; set CXX" in said and "without" in said
+
+
 def test_each_lack_has_its_remedy(monkeypatch):
     monkeypatch.setattr(device_module.shutil, "which", lambda name: name)
     monkeypatch.setattr(device_module.Path, "exists", lambda path: True)
@@ -103,6 +124,7 @@ def test_each_lack_has_its_remedy(monkeypatch):
 def test_with_a_compiler_the_model_is_compiled(tiny, dataset, monkeypatch):
     compiled = []
     monkeypatch.setattr(trainer_module, "compile_obstacle", lambda device: "")
+    monkeypatch.setattr(trainer_module, "compile_failure", lambda device: "")
     monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
     assert compiled == [Trainer(tiny(compile=True), dataset).model]
 
