@@ -1,14 +1,18 @@
 """Write text with a trained GPT: python -m gptlib.sample --out_dir=FOLDER [--name=value ...]."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 
 from gptlib.checkpoint import load_model
 from gptlib.config import LARGEST_SEED, check, read_command_line, setting
 from gptlib.device import pick_device
-from gptlib.errors import UsageError, run_cli
+from gptlib.errors import UserError, run_cli
+from gptlib.model import GPT
 from gptlib.sampling import generate
+from gptlib.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +20,8 @@ class SampleConfig:
     """What to write, and how freely."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
-    start: str = setting("\n", "the text to continue")
+    start: str = setting("", "the text to continue; empty: where a document begins, or a line where there are none")
+    stop_at_end: bool = setting(False, "end a text where the model ends a document")
     num_samples: int = setting(3, "texts, one after the other", at_least=1)
     max_new_tokens: int = setting(500, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "below 1: safer, above 1: wilder, 0: always the likeliest", at_least=0)
@@ -26,8 +31,6 @@ class SampleConfig:
 
     def __post_init__(self):
         check(self)
-        if not self.start:
-            raise UsageError("start is empty; give at least one character, for example --start=Helena:")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,20 +40,29 @@ def main(argv: list[str] | None = None) -> None:
     model, saved = load_model(config.out_dir)
     model.to(device)
     generator = torch.Generator(device).manual_seed(config.seed)
-    prompt = torch.from_numpy(saved.tokenizer.encode(config.start))[None]
     for _ in range(config.num_samples):
         print(config.start, end="", flush=True)
-        tokens = generate(
-            model,
-            prompt,
-            config.max_new_tokens,
-            temperature=config.temperature,
-            top_k=config.top_k,
-            generator=generator,
-        )
-        for text in saved.tokenizer.decode_stream(token.item() for token in tokens):
+        for text in saved.tokenizer.decode_stream(tokens_of(model, saved.tokenizer, config, generator)):
             print(text, end="", flush=True)
         print("\n---------------")
+
+
+def tokens_of(model: GPT, tokenizer: Tokenizer, config: SampleConfig, generator: torch.Generator) -> Iterator[int]:
+    """The tokens of one text, behind its start.
+
+    Raises:
+        UserError: the text is to stop at the end of a document, and the model has learned from a single text.
+    """
+    end = tokenizer.end_of_text
+    if config.stop_at_end and end is None:
+        raise UserError("stop_at_end = true: this model knows no end of a document; leave it out")
+    if not config.start and end is not None:
+        prompt = torch.tensor([[end]])
+    else:
+        prompt = torch.from_numpy(tokenizer.encode(config.start or "\n"))[None]
+    options = {"temperature": config.temperature, "top_k": config.top_k, "generator": generator}
+    tokens = (token.item() for token in generate(model, prompt, config.max_new_tokens, **options))
+    return takewhile(lambda token: token != end, tokens) if config.stop_at_end else tokens
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ class Tokenizer(ABC):
 
     Attributes:
         unit: what one token is, for labels and sentences: "nats per " + unit.
+        end_of_text: the token that stands between documents; None where there is none.
     """
 
     unit = "token"
+    end_of_text: int | None = None
 
     @property
     @abstractmethod

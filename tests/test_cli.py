@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gptlib import GPT, TrainStep, UserError
+from gptlib import GPT, BPETokenizer, Dataset, TrainConfig, Trainer, TrainStep, UserError
 from gptlib import sample as sample_program
 from gptlib import train as train_program
 from gptlib.errors import PATIENCE, run_cli
@@ -219,10 +220,40 @@ def test_sample_reads_the_best_checkpoint(trained, monkeypatch):
     assert all(tensor.equal(best[name]) for name, tensor in read[0].state_dict().items())
 
 
+@pytest.fixture
+def documents(tmp_path):
+    """A run that learned two short documents by heart: its first token after an end of text is always the same."""
+    tokenizer = BPETokenizer.train("", 257, end_of_text=True)
+    document = [*tokenizer.encode("low").tolist(), tokenizer.end_of_text]
+    dataset = Dataset(*[np.array(document * 100)] * 2, tokenizer)
+    shape = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 16, "batch_size": 8}
+    plan = {"max_iters": 60, "eval_interval": 60, "eval_iters": 1, "learning_rate": 0.03, "warmup_iters": 2}
+    config = TrainConfig(**shape, **plan, device="cpu", threads=1, out_dir=str(tmp_path / "documents"))
+    list(Trainer(config, dataset))
+    return config.out_dir
+
+
+def test_a_text_begins_where_a_document_begins_and_may_stop_where_it_ends(documents, capsys):
+    words = [f"--out_dir={documents}", "--num_samples=1", "--max_new_tokens=6", "--temperature=0", "--device=cpu"]
+    shown = []
+    for more in ([], ["--stop_at_end=true"], ["--start=lo", "--stop_at_end=true"]):
+        sample_program.main([*words, *more])
+        shown.append(capsys.readouterr().out.removesuffix("\n---------------\n"))
+    assert shown == ["low<|endoftext|>lo", "low", "low"]
+
+
+def test_a_model_of_a_single_text_begins_with_a_new_line_and_knows_no_end(trained, capsys):
+    words = [f"--out_dir={trained}", "--num_samples=1", "--max_new_tokens=6", "--device=cpu"]
+    code, lines = leaves(capsys, sample_program.main, [*words, "--stop_at_end=true"])
+    assert code == 1 and lines == ["error: stop_at_end = true: this model knows no end of a document; leave it out"]
+    code, lines = leaves(capsys, sample_program.main, words)
+    assert code == 1 and "not in the vocabulary" in lines[0] and "'\\n'" in lines[0]
+
+
 SAMPLE_ERRORS = [
     (["--temperature=-1"], 2, "temperature = -1.0"),
     (["--top_k=0"], 2, "top_k = 0"),
-    (["--start="], 2, "start is empty"),
+    (["--stop_at_end=maybe"], 2, "stop_at_end = 'maybe'"),
     (["out"], 2, "unexpected argument 'out'"),
     (["--out_dir=nowhere"], 1, "no checkpoint in 'nowhere'"),
 ]
