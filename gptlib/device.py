@@ -48,10 +48,15 @@ def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:
         torch.set_float32_matmul_precision("highest" if dtype == torch.float32 else "high")
 
 
-# Products and sums a second of dense matrices in bfloat16 (V100, T4: float16), as NVIDIA's data sheets say; the first
-# name that is part of the device's name counts.
+# Products and sums a second of dense matrices in bfloat16, with float32 sums; V100 and T4, which have none: float16.
+# Sources: NVIDIA's data sheet of each, and its Ada white paper for the RTX 4090 (165.2). Where a sheet gives only
+# the number "with sparsity", half of it: B200 4,500; H200 and H100 SXM 1,979; H200 and H100 NVL 1,671; H100 PCIe 1,513;
+# L4 242. The first entry whose words are all in the device's name counts.
 PEAK_FLOPS = {
+    "Laptop": None,  # a smaller chip under the same name
+    "4090 D": None,
     "B200": 2250e12,
+    "H200 NVL": 835e12,
     "H200": 989e12,
     "H100 NVL": 835e12,
     "H100 PCIe": 756e12,
@@ -59,6 +64,8 @@ PEAK_FLOPS = {
     "A100": 312e12,
     "L40S": 362e12,
     "L4": 121e12,
+    "RTX 4090": 165e12,
+    "V100 PCIE": 112e12,
     "V100": 125e12,
     "T4": 65e12,
 }

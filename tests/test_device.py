@@ -60,6 +60,10 @@ def test_tf32_is_never_used_where_float32_was_asked_for(monkeypatch):
         ("NVIDIA L4", 121e12),
         ("NVIDIA L40S", 362e12),
         ("Tesla T4", 65e12),
+        ("Tesla V100-SXM2-16GB", 125e12),
+        ("Tesla V100-PCIE-16GB", 112e12),
+        ("NVIDIA GeForce RTX 4090", 165e12),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
         ("NVIDIA GeForce RTX 4060", None),
     ],
 )
@@ -79,6 +83,18 @@ def test_mfu_is_the_share_of_the_peak_that_the_counted_arithmetic_takes(tiny, da
 def test_without_a_known_peak_there_is_no_mfu_and_memory_is_the_processs(tiny, dataset):
     step = next(event for event in Trainer(tiny(), dataset) if isinstance(event, TrainStep))
     assert step.mfu is None and step.peak_memory == peak_memory(CPU) > 2**26
+
+
+@pytest.mark.parametrize(("device", "pinned"), [(CUDA, ["pinned"] * 2), (CPU, [])])
+def test_batches_for_a_gpu_are_pinned_and_copied_while_it_computes(tiny, dataset, monkeypatch, device, pinned):
+    """What is asked for, that is: nothing is copied here."""
+    asked = []
+    trainer = Trainer(tiny(), dataset)
+    trainer.device = device
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: asked.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, where, **how: asked.append((where, how)) or tensor)
+    next(trainer._micro_batches())
+    assert asked == pinned + [(device, {"non_blocking": True})] * 2
 
 
 # --- torch.compile --------------------------------------------------------------------------------------
