@@ -24,6 +24,8 @@ RUNGS = {
     "same": "gptlib, the same recipe",
     "adamw": "larger steps, falling to zero; a better start",
     "muon": "Muon for the matrices",
+    "small-adamw": "AdamW again, and a GPT of two layers, 96 wide",
+    "small-muon": "Muon, and a GPT of two layers, 64 wide",
     "modern": "rotary positions, QK-norm, smear, bigrams: one layer, 64 wide, is enough",
 }
 

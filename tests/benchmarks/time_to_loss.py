@@ -7,7 +7,8 @@
 tenth of the text, in windows of 64). The reference is nanoGPT's published CPU recipe, in a checkout of it; the exact
 evaluation of its checkpoint is ours. Its program has one fixed seed.
 
-The recipes were chosen on the training text alone: its last 54,000 characters were held out for that.
+The recipes were chosen on the first nine tenths of the text alone, split in the same way: there nanoGPT reaches 1.863,
+and each recipe has just the steps that bring it below that.
 """
 
 import argparse
@@ -28,15 +29,25 @@ SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
 QUIET = {"eval_interval": 10**6, "eval_iters": 1, "log_interval": 100}
 PLAIN = {"batch_size": 12, "bias": False, **SHAPE, **QUIET}
 NANOGPT = {"max_iters": 2000, "learning_rate": 1e-3, "min_lr": 1e-4, "warmup_iters": 100, "schedule": "cosine"}
-ADAMW = {"max_iters": 1000, "learning_rate": 5e-3, "beta2": 0.98, "warmup_iters": 30, "schedule": "linear"}
-MUON = ADAMW | {"optimizer": "muon", "max_iters": 460, "muon_lr": 0.02}
-MODERN = {"positions": "rotary", "qk_norm": True, "smear": True, "bigram": True}
-SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 64, "batch_size": 24}
+ADAMW = PLAIN | {"learning_rate": 5e-3, "beta2": 0.98, "warmup_iters": 30, "schedule": "linear"}
+MUON = ADAMW | {"optimizer": "muon", "muon_lr": 0.04, "batch_size": 24}
+SMALL = {"n_layer": 2, "n_head": 2, "n_embd": 64, "muon_lr": 0.05, "warmup_iters": 10}
+MODERN = {
+    "positions": "rotary",
+    "qk_norm": True,
+    "smear": True,
+    "bigram": True,
+    "n_layer": 1,
+    "n_head": 2,
+    "n_embd": 64,
+}
 RECIPES = {
     "same": PLAIN | NANOGPT,
-    "adamw": PLAIN | ADAMW,
-    "muon": PLAIN | MUON,
-    "modern": PLAIN | MUON | MODERN | SMALL | {"max_iters": 220, "learning_rate": 2e-2, "muon_lr": 0.04},
+    "adamw": ADAMW | {"max_iters": 830},
+    "muon": MUON | {"max_iters": 210, "learning_rate": 7e-3},
+    "small-adamw": ADAMW | {"max_iters": 680, "learning_rate": 8e-3, "n_layer": 2, "n_embd": 96, "batch_size": 16},
+    "small-muon": MUON | SMALL | {"max_iters": 320, "learning_rate": 1.5e-2},
+    "modern": MUON | MODERN | {"max_iters": 150, "learning_rate": 2e-2},
 }
 REFERENCE = SHAPE | {"batch_size": 12, "max_iters": 2000, "lr_decay_iters": 2000, "dropout": 0.0, "eval_iters": 20}
 
