@@ -2,7 +2,9 @@
 
 import json
 import re
+import tomllib
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Text
@@ -61,6 +63,19 @@ THEME = """
 if (document.documentElement.dataset.theme === "auto")
   document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 """
+
+
+def launch_buttons(urls: dict[str, str]) -> dict[str, Any]:
+    """Buttons on each lesson that open it in Binder and Colab, if `Repository` under [project.urls] has an address."""
+    if "Repository" not in urls:
+        return {}
+    hosts = {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
+    buttons = {"launch_buttons": {**hosts, "notebook_interface": "jupyterlab"}}
+    return {"repository_url": urls["Repository"], "repository_branch": "main", **buttons}
+
+
+PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+html_theme_options |= launch_buttons(tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"].get("urls", {}))
 
 
 def setup(app: Sphinx) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import threading
+import tomllib
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -152,6 +154,15 @@ def test_the_glossary_has_the_settings_side_by_side(site):
     page = (site / "notebooks" / "glossary.html").read_text(encoding="utf-8")
     table = page[page.index("<tbody") : page.index("</tbody")]
     assert [name for name in SETTINGS if name not in table] == []
+
+
+def test_a_lesson_opens_in_binder_and_colab_where_the_repository_is_known(pages):
+    launch_buttons = runpy.run_path(str(ROOT / "site" / "conf.py"))["launch_buttons"]
+    assert launch_buttons({}) == {}
+    assert launch_buttons({"Repository": "https://github.com/a/b"})["repository_url"] == "https://github.com/a/b"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    buttons = [link for link in pages["notebooks/03_training.html"].links if re.search("mybinder|colab", link)]
+    assert len(buttons) == (2 if "Repository" in project.get("urls", {}) else 0)
 
 
 # --- what the browser shows ----------------------------------------------------------------------------------
