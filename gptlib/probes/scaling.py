@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -243,7 +244,7 @@ def plot_ladder(results: Mapping[str, Any]) -> Picture:
         ax.plot(rung["seconds"], [y] * len(rung["seconds"]), "o", ms=3.5, color=BLUE)
         loss = f"{rung['times_faster']:.1f}×, loss {rung['median_val_loss']:.2f}"
         ax.text(max(rung["seconds"]), y, f"  {loss}", va="center", fontsize=8.5)
-    ax.set_yticks(range(len(rungs)), [_broken(rung["words"]) for rung in rungs], fontsize=8.5)
+    ax.set_yticks(range(len(rungs)), [textwrap.fill(rung["words"], 32) for rung in rungs], fontsize=8.5)
     ax.invert_yaxis()
     ax.set(
         xlabel="seconds to the end (bar: median; dots: seeds)", xlim=(0, 1.3 * max(max(r["seconds"]) for r in rungs))
@@ -289,11 +290,6 @@ def plot_compile(results: Mapping[str, Any]) -> Picture:
     eager = statistics.median(results["eager"]["step_seconds"])
     alt = f"Compiled: the first step takes {first:.0f} s, the others {1000 * each:.0f} ms; eager {1000 * eager:.0f} ms."
     return Picture(figure, "torch.compile: the first step and the others", alt)
-
-
-def _broken(words: str) -> str:
-    middle = words.find(" ", len(words) // 2)
-    return words if len(words) < 30 or middle < 0 else f"{words[:middle]}\n{words[middle + 1 :]}"
 
 
 # --- the calculator -----------------------------------------------------------------------------------------
