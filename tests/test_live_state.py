@@ -18,8 +18,9 @@ from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # 
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.events import Costs, Estimate, Evaluation, TrainStep
-from gptlib.live import Lab, Scale, draw_runs
+from gptlib.live import Lab, Scale, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
+from gptlib.live.curves import draw_run, prepare_axes, x_range
 from gptlib.live.presets import PRESETS
 from gptlib.live.runs import Run, add_run, distinctions
 from gptlib.live.sample import FEWEST, MOST, short_sample
@@ -159,6 +160,17 @@ def test_runs_are_drawn_on_any_axes(run):
         assert picture.png.startswith(b"\x89PNG") and f"against {scale.x}" in picture.alt
 
 
+def test_a_logarithmic_axis_draws_nothing_at_0(run):
+    figure, ax = new_figure()
+    scale = Scale(log_x=True)
+    left, right = x_range([run], scale)
+    prepare_axes(ax, (left, right), (1.5, 4.5), scale, run.unit)
+    drawn = [x for line in draw_run(ax, run, scale)[:2] for x in line.get_xdata() if math.isfinite(x)]
+    assert drawn == [5, 10] and 0 < left <= 5 and right >= 10
+    figure.canvas.draw()
+    assert "10" in [label.get_text() for label in ax.get_xticklabels()]
+
+
 # --- a lab and its runs -------------------------------------------------------------------------------------
 
 
@@ -277,6 +289,35 @@ def test_a_diverging_run_is_stopped_with_the_reason_and_the_next_one_works(make_
     assert finish(lab).status == "finished"
 
 
+def test_weights_that_are_no_numbers_any_more_end_the_run_with_the_reason_and_the_next_one_works(make_lab, monkeypatch):  # noqa: F811
+    lab = make_lab(**LONG, log_interval=1, max_bad_steps=10)
+
+    def poison(run, event):
+        if event.step == 5:
+            with torch.no_grad():
+                next(lab._worker.trainer.model.parameters()).fill_(math.nan)
+
+    monkeypatch.setattr(lab, "watch", poison)
+    lab.start()
+    run = finish(lab)
+    assert run.status == "diverged" and "learning_rate" in status(lab) and status(lab).count(". ") == 1
+    assert run.losses[0] > 0 and math.isnan(run.losses[-1]) and "img" in lab.view.image.value
+    monkeypatch.undo()
+    lab.base = lab.own = TrainConfig(**{**lab.base.__dict__, "max_iters": 5})
+    lab.start()
+    assert finish(lab).status == "finished" and len(lab.runs) == 2
+
+
+@pytest.mark.parametrize("log_interval", [1, 1000])
+def test_a_learning_rate_that_gives_nan_ends_the_run_with_the_reason(make_lab, log_interval):  # noqa: F811
+    bad = {"learning_rate": 1e18, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant", "eval_interval": 1000}
+    lab = make_lab(**bad, **LONG, log_interval=log_interval)
+    lab.start()
+    run = finish(lab)
+    assert run.status in ("diverged", "failed") and "try a smaller learning_rate" in status(lab)
+    assert run.losses and run.step < 200
+
+
 def test_whoever_wants_to_see_it_diverge_can(make_lab):  # noqa: F811
     bad = {"learning_rate": 1.0, "log_interval": 1, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant"}
     lab = make_lab(**bad, max_iters=20, stop_diverged=False)
@@ -366,10 +407,10 @@ def test_a_lab_that_somebody_sees_goes_on(watched_lab, monkeypatch):
 
 def test_an_answer_that_waits_until_a_cell_has_ended_is_not_missed(watched_lab):
     kernel = watched_lab.view.page._kernel
-    kernel._begin_cell()
+    kernel.begin_cell()
     time.sleep(1)
     assert not watched_lab.held
-    kernel._end_cell()
+    kernel.end_cell()
     wait_until(lambda: watched_lab.held)
 
 
@@ -404,7 +445,7 @@ def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):  # noqa: F81
 
 
 def test_runs_leave_no_thread_and_no_memory_behind(make_lab):  # noqa: F811
-    """Once all is warm, runs leave little: a hundred of them must not take more than 50 MiB."""
+    """A hundred, once all is warm."""
     lab = make_lab(max_iters=1, eval_iters=1)
 
     def run(times):
@@ -414,9 +455,9 @@ def test_runs_leave_no_thread_and_no_memory_behind(make_lab):  # noqa: F811
         gc.collect()
         return psutil.Process().memory_info().rss
 
-    before = run(15)
+    before = run(20)
     threads, widgets = threading.active_count(), len(_instances)
-    assert run(15) - before < 7.5 * MIB
+    assert run(100) - before < 50 * MIB
     assert threading.active_count() <= threads and len(_instances) == widgets
 
 

@@ -1,5 +1,6 @@
 """One slider for each setting that a lab may show: its range here, its meaning from TrainConfig."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -8,6 +9,7 @@ import ipywidgets as widgets
 from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
+PAIR = ("batch_size", "gradient_accumulation_steps")  # whose product a lab can keep
 _CHOICES = {"attention": ("fused", "naive"), "schedule": ("cosine", "linear", "constant")}
 _RANGES: dict[str, tuple[type, dict[str, Any]]] = {
     "eval_interval": (widgets.IntSlider, {"min": 5, "max": 200, "step": 5}),
@@ -48,3 +50,19 @@ def lay_out(control: widgets.Widget) -> widgets.Widget:
     control.style.description_width = "14em"
     control.layout.width = "min(34em, 100%)"
     return control
+
+
+def keep_product(sliders: Mapping[str, widgets.Widget], product: int, name: str, old: int, new: int) -> None:
+    """After `name` was moved: set it and its partner to a pair whose product is `product`.
+
+    The pair is the nearest, but onwards, so that an arrow key always gets away.
+    """
+    if name not in PAIR:
+        return
+    this, other = sliders[name], sliders[PAIR[1 - PAIR.index(name)]]
+    if new * other.value == product:
+        return
+    divisors = [n for n in range(this.min, this.max + 1) if product % n == 0 and product // n <= other.max]
+    onwards = [n for n in divisors if (n - old) * (new - old) > 0]
+    this.value = min(onwards or [old], key=lambda n: abs(n - new))
+    other.value = product // this.value

@@ -1,11 +1,14 @@
 """The curves of runs: one function draws them, for the live plot and for the static figures alike."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gptlib.live.picture import COLORS, GREY, Picture, drawing, encode, new_figure
 from gptlib.live.runs import STEPS, Run, Scale, distinctions
@@ -13,6 +16,8 @@ from gptlib.live.runs import STEPS, Run, Scale, distinctions
 # With the colour two more ways to tell runs apart; the first dash is the plain one.
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MARGINS = {"left": 0.092, "right": 0.985, "bottom": 0.13}  # of a live plot, as shares of its size
+TITLE_LINE = 0.05
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
 
 
@@ -24,6 +29,8 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
     i = run.number - 1
     color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
     x, evaluated_at = scale.places(run)
+    if scale.log_x:  # 0 has no place there, and a line to it would stand where nothing was measured
+        x, evaluated_at = (np.where(places > 0, places, np.nan) for places in (x, evaluated_at))
     artists = ax.plot(x, run.losses, color=color, lw=1, alpha=0.65)
     if run.evaluations:
         means = np.array([e.val.mean for e in run.evaluations])
@@ -39,33 +46,37 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
     return artists
 
 
-def prepare_axes(
-    ax: Axes, runs: Sequence[Run], loss_range: tuple[float, float], scale: Scale = STEPS, end: float = 0.0
-) -> None:
-    """Fix the axes, so that what is drawn first stays where it is, and explain the lines.
-
-    Args:
-        ax: to draw on.
-        runs: those that will be drawn.
-        loss_range: the y axis.
-        scale: the x axis, and whether they are logarithmic.
-        end: how far the x axis reaches at least.
-    """
+def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float, float]:
+    """The x axis that holds all runs, to where they will end, and reaches to `end` at least."""
     end = max([end, *(scale.end(run) for run in runs)]) or (1.0 if scale.x == "seconds" else 100)
-    if scale.log_x:  # what stands at 0 has no place there
-        firsts = [x for run in runs for x in np.concatenate(scale.places(run)) if x > 0]
+    if not scale.log_x:
+        return -0.01 * end, end * 1.01
+    firsts = [x for run in runs for x in np.concatenate(scale.places(run)) if x > 0]  # 0 has no place there
+    return min([end / 100, *firsts]), end * 1.05
+
+
+def prepare_axes(
+    ax: Axes, x_range: tuple[float, float], loss_range: tuple[float, float], scale: Scale, unit: str
+) -> None:
+    """Fix the axes, so that what is drawn first stays where it is; `unit` is what a token is."""
+    if scale.log_x:
         ax.set_xscale("log")
-        ax.set_xlim(min([end / 100, *firsts]), end * 1.05)
-    else:
-        ax.set_xlim(-0.01 * end, end * 1.01)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    elif scale.x == "tokens":
+        ax.locator_params(axis="x", nbins=6)  # long numbers
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
     if scale.log_loss:
         ax.set_yscale("log")
         loss_range = (max(loss_range[0], 0.1), loss_range[1])
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 1.5, 2, 3, 4, 5) if loss_range[0] <= tick <= loss_range[1]]
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5) if loss_range[0] <= tick <= loss_range[1]]
         ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
-    unit = runs[-1].unit if runs else "character"
-    ax.set(ylim=loss_range, xlabel=scale.label(unit), ylabel=f"loss (nats per {unit})")
+    ax.set(xlim=x_range, ylim=loss_range, xlabel=scale.label(unit), ylabel=f"loss (nats per {unit})")
+
+
+def explain(ax: Axes, runs: Sequence[Run], scale: Scale) -> Artist:
+    """The legend."""
     handles = [
         Line2D([], [], color=GREY, lw=1, alpha=0.65, label="training batch"),
         Line2D([], [], color=GREY, lw=1.2, ls="--", marker="o", ms=3, label="validation ± standard error"),
@@ -74,7 +85,8 @@ def prepare_axes(
         i = run.number - 1
         style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
         handles.append(Line2D([], [], lw=2, ms=4, label=f"run {run.number}: {words}", **style))
-    ax.legend(handles=handles, loc="upper right", fontsize=8, handlelength=3.2, framealpha=0.85)
+    place = "lower left" if scale.log_x else "upper right"  # where a falling curve is not
+    return ax.legend(handles=handles, loc=place, fontsize=8, handlelength=3.2, framealpha=0.85)
 
 
 def draw_runs(
@@ -82,13 +94,40 @@ def draw_runs(
 ) -> Picture:
     """The static figure of some runs, drawn just as the lab draws them live."""
     figure, ax = new_figure()
-    prepare_axes(ax, runs, loss_range, scale)
+    prepare_axes(ax, x_range(runs, scale), loss_range, scale, unit_of(runs))
     ax.set_title(title, loc="left", fontsize=10)
     for run in runs:
         draw_run(ax, run, scale)
+    explain(ax, runs, scale)
     alt = f"{title or 'Loss'} against {scale.x}. "
     alt += " ".join(f"Run {r.number} ({r.label}): {r.summary()}." for r in runs)
     return Picture(figure, name="; ".join(run.label for run in runs), alt=alt)
+
+
+def unit_of(runs: Sequence[Run]) -> str:
+    """What a token of these runs is."""
+    return runs[-1].unit if runs else "character"
+
+
+@lru_cache(maxsize=4)
+def _empty_plot(title: str, *axes: Any) -> tuple[Axes, Any]:
+    """Axes and title, and their pixels: most of the time of a picture goes into them, and most runs have the same."""
+    figure, ax = new_figure()
+    figure.set_layout_engine(None)  # to find the margins takes time too
+    figure.subplots_adjust(**MARGINS, top=0.96 - TITLE_LINE * (1 + title.count("\n")))
+    prepare_axes(ax, *axes)
+    ax.set_title(title, loc="left", fontsize=10)
+    with drawing:
+        figure.canvas.draw()
+        return ax, figure.canvas.copy_from_bbox(figure.bbox)
+
+
+def _stamp(ax: Axes, artists: Sequence[Artist]) -> None:
+    """Leave the pixels of these artists, and nothing else, on the canvas."""
+    for artist in artists:
+        ax.draw_artist(artist)
+        artist.remove()
+    ax.containers.clear()  # error bars are listed there once more
 
 
 class LivePlot:
@@ -102,6 +141,7 @@ class LivePlot:
         title: stands over the plot.
         loss_range: the y axis.
         scale: what runs are compared at.
+        end: how far the x axis reaches at least.
     """
 
     def __init__(
@@ -111,20 +151,22 @@ class LivePlot:
         title: str,
         loss_range: tuple[float, float],
         scale: Scale = STEPS,
+        end: float = 0.0,
     ):
         self.runs, self.growing, self.scale = [run for run in runs if not run.hidden], growing, scale
         self.title, self.loss_range = title, loss_range
-        self._prepare()
+        self._prepare(end)
 
-    def _prepare(self, end: float = 0.0) -> None:
-        self.figure, self.ax = new_figure()
-        prepare_axes(self.ax, self.runs, self.loss_range, self.scale, end)
-        self.ax.set_title(self.title, loc="left", fontsize=10)
-        for run in self.runs:
-            if run is not self.growing:
-                draw_run(self.ax, run, self.scale)
+    def _prepare(self, end: float) -> None:
+        axes = (x_range(self.runs, self.scale, end), self.loss_range, self.scale, unit_of(self.runs))
+        self.ax, empty = _empty_plot(self.title, *axes)
+        self.figure = self.ax.figure
         with drawing:
-            self.figure.canvas.draw()
+            self.figure.canvas.restore_region(empty)
+            for run in self.runs:
+                if run is not self.growing:
+                    _stamp(self.ax, draw_run(self.ax, run, self.scale))
+            _stamp(self.ax, [explain(self.ax, self.runs, self.scale)])
             self.background = self.figure.canvas.copy_from_bbox(self.figure.bbox)
 
     def frame(self) -> bytes:
@@ -134,10 +176,7 @@ class LivePlot:
             self._prepare(ROOM * self.scale.end(growing))
         with drawing:
             self.figure.canvas.restore_region(self.background)
-            artists = draw_run(self.ax, growing, self.scale) if growing else []
-            for artist in artists:
-                self.ax.draw_artist(artist)
-                artist.remove()
+            _stamp(self.ax, draw_run(self.ax, growing, self.scale) if growing else [])
             return encode(self.figure)
 
     def alt(self) -> str:

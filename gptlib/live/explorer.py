@@ -8,9 +8,9 @@ import ipywidgets as widgets
 
 from gptlib.errors import UserError
 from gptlib.live.controls import lay_out
-from gptlib.live.lab import Prediction
 from gptlib.live.page import Page
 from gptlib.live.picture import Picture, as_html
+from gptlib.live.prediction import Prediction
 
 
 class Explorer:

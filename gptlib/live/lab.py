@@ -7,7 +7,7 @@ view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `cho
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,16 +18,17 @@ from gptlib.dataset import Dataset
 from gptlib.errors import UserError
 from gptlib.events import Evaluation, Event
 from gptlib.live import table
-from gptlib.live.controls import make_control
+from gptlib.live.controls import keep_product, make_control
 from gptlib.live.costs import memory_in_use
 from gptlib.live.curves import LivePlot
-from gptlib.live.page import current_cell
+from gptlib.live.kernel import current_cell
+from gptlib.live.prediction import Prediction
 from gptlib.live.presets import Preset
 from gptlib.live.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
 from gptlib.live.sample import short_sample
 from gptlib.live.threads import fastest_threads
 from gptlib.live.view import LabView
-from gptlib.live.worker import Worker, warm_up
+from gptlib.live.worker import Worker, in_a_quiet_moment, warm_up
 from gptlib.trainer import CHANGEABLE, Trainer
 
 # At most these shares of a run's time go into its pictures, and into what the model writes.
@@ -37,21 +38,6 @@ SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # A model small enough that a run takes seconds on two CPU cores, and still a GPT in every part.
 DEFAULTS = {"n_layer": 3, "n_embd": 96, "block_size": 32, "batch_size": 16, "learning_rate": 4e-3}
 DEFAULTS |= {"max_iters": 300, "eval_interval": 50, "eval_iters": 5, "log_interval": 5, "warmup_iters": 30}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the learner is asked before the first run; `answer` is the index of the right choice."""
-
-    question: str
-    choices: tuple[str, ...]
-    answer: int
-    why: str
-
-    def verdict(self, chosen: str) -> str:
-        """What to tell a learner who chose this."""
-        right = self.choices[self.answer]
-        return ("Right. " if chosen == right else f"Not quite. What happens: “{right}”. ") + self.why
 
 
 class Lab:
@@ -110,6 +96,7 @@ class Lab:
         self._show(None)
         self._say_ready()
         warm_up()
+        in_a_quiet_moment(lambda: self.threads)  # which takes a tenth of a second: now, and not when Run is pressed
 
     def _take_place(self) -> None:
         place = (current_cell(), self.title)
@@ -246,6 +233,8 @@ class Lab:
         """The learner's prediction for the runs to come."""
         self.chosen = choice or ""
         self.unlock()
+        if not self.runs:
+            self._redraw()
 
     def load(self, preset: Preset | None) -> None:
         """Set the sliders, and what no slider shows, to settings worth trying; None: to the lab's own."""
@@ -260,7 +249,8 @@ class Lab:
     def _slider_moved(self, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
         name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
-        self._keep_product(name, change["old"], change["new"])
+        if self.sequences_per_step is not None:
+            keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
         if name not in CHANGEABLE or not self.running or self._worker.trainer is None:
             return
         try:
@@ -270,20 +260,6 @@ class Lab:
             return
         run = self.runs[-1]
         run.marks.append((run.step, in_words({name: change["new"]})))
-
-    def _keep_product(self, name: str, old: int, new: int) -> None:
-        """Move both sliders to a pair of divisors: the nearest, but onwards, so that an arrow key always gets away."""
-        pair = ("batch_size", "gradient_accumulation_steps")
-        product = self.sequences_per_step
-        if product is None or name not in pair:
-            return
-        this, other = self.sliders[name], self.sliders[pair[1 - pair.index(name)]]
-        if new * other.value == product:
-            return
-        divisors = [n for n in range(this.min, this.max + 1) if product % n == 0 and product // n <= other.max]
-        onwards = [n for n in divisors if (n - old) * (new - old) > 0]
-        this.value = min(onwards or [old], key=lambda n: abs(n - new))
-        other.value = product // this.value
 
     # --- several runs -----------------------------------------------------------------------------------
 
@@ -328,11 +304,13 @@ class Lab:
     def _new_plot(self) -> LivePlot:
         run = self.runs[-1] if self.runs else None
         growing = run if run and run.status == RUNNING else None
-        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale)
+        end = 0.0 if run else self.scale.length(self.base)
+        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale, end)
 
     def plot_title(self, run: Run | None) -> str:
-        """The title, and what was predicted of this run."""
-        return f"{self.title}\nyou predicted: {run.prediction}" if run and run.prediction else self.title
+        """The title, and what was predicted of this run, or of the first one to come."""
+        predicted = run.prediction if run else self.chosen
+        return f"{self.title}\nyou predicted: {predicted}" if predicted else self.title
 
     def _show(self, run: Run | None) -> None:
         self.view.frame(*self.frame(run))
@@ -360,13 +338,17 @@ class Lab:
             run.status, run.message = DIVERGED, reason
             worker.stop()
             return
-        if isinstance(event, Evaluation):
+        first_point = isinstance(event, Evaluation) and len(run.evaluations) == 1
+        if first_point or time.perf_counter() >= self._next_frame:
+            self._draw(run, event)
+        if isinstance(event, Evaluation):  # after the picture, for which somebody waits
             self._write(run, worker.trainer)
+
+    def _draw(self, run: Run, event: Event) -> None:
         started = time.perf_counter()
-        if started < self._next_frame:
-            return
         run.memory = (run.memory[0], max(run.memory[1], memory_in_use()))
-        self._show(run)
+        if run.evaluations:  # the first is the first point
+            self._show(run)
         doing = " (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""
         self.view.say(run.summary() + doing, aloud=isinstance(event, Evaluation))
         cost = time.perf_counter() - started
@@ -378,6 +360,7 @@ class Lab:
         seconds = SAMPLING_SHARE * run.seconds() - run.sampling
         with suppress(RuntimeError):  # a model whose numbers are not finite has no next token
             run.sample = short_sample(trainer.model, trainer.dataset, seconds, run.config.seed)
+        self.view.run(run)
         run.sampling += time.perf_counter() - started
 
     def _end(self, run: Run, reason: str) -> None:

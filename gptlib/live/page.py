@@ -2,11 +2,11 @@
 
 import math
 import time
-from functools import cache
 from pathlib import Path
 
 import anywidget
-from IPython import get_ipython
+
+from gptlib.live.kernel import kernel
 
 BEAT = 1.0  # seconds between two questions
 PATIENCE = 4.0  # seconds without an answer: then nobody is there
@@ -29,7 +29,7 @@ class Page(anywidget.AnyWidget):
         self._shown = False  # once it was; without a front end nobody answers, and all the same nothing is wrong
         self._asked = -math.inf  # when, last
         self._unanswered_since = math.inf
-        self._kernel = _kernel()
+        self._kernel = kernel()
         self.on_msg(lambda *_: self.hear())
 
     def hear(self) -> None:
@@ -43,37 +43,7 @@ class Page(anywidget.AnyWidget):
             self._asked = now
             self._unanswered_since = min(now, self._unanswered_since)
             self.send({"question": "who is there?"})
-        if min(now - self._unanswered_since, self._kernel.listening_for()) < PATIENCE:
+        if min(now - self._unanswered_since, self._kernel.idle_for()) < PATIENCE:
             return False
         self._unanswered_since = math.inf  # whoever asks again gives the views as much time again
         return True
-
-
-class Kernel:
-    """The part of a kernel that hears answers: while a cell runs, it may be deaf."""
-
-    def __init__(self):
-        self._listening_since = -math.inf
-        if (shell := get_ipython()) is not None:
-            self._begin_cell()  # the one that makes the first lab
-            shell.events.register("pre_execute", self._begin_cell)
-            shell.events.register("post_execute", self._end_cell)
-
-    def _begin_cell(self) -> None:
-        self._listening_since = math.inf
-
-    def _end_cell(self) -> None:
-        self._listening_since = time.monotonic()
-
-    def listening_for(self) -> float:
-        """Seconds since the last cell ended; 0 while one runs."""
-        return max(0.0, time.monotonic() - self._listening_since)
-
-
-_kernel = cache(Kernel)  # there is one
-
-
-def current_cell() -> str:
-    """The id of the notebook cell that runs now; '' where there is none."""
-    parent = getattr(get_ipython(), "get_parent", dict)()
-    return parent.get("metadata", {}).get("cellId", "")

@@ -47,7 +47,7 @@ PRESETS = (
     Preset(
         "overfitting on purpose",
         False,
-        "Some pages, read over and over. The training loss goes on falling; the validation loss turns, and rises.",
+        "Some pages, over and over. The training loss falls out of the picture; the validation loss turns, and rises.",
         {"train_share": 0.001, "learning_rate": 5.6e-3, "max_iters": 400, "batch_size": 32, "eval_interval": 25},
     ),
     Preset(

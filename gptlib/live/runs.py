@@ -176,9 +176,15 @@ class Scale:
     def end(self, run: Run) -> float:
         """Where the run will end, or is expected to."""
         if self.x != "seconds":
-            return self.place(run, run.config.max_iters)
+            return self.length(run.config)
         expected = run.seconds() * run.config.max_iters / max(1, run.step)
         return expected if run.status == RUNNING and run.step else run.seconds()
+
+    def length(self, config: TrainConfig) -> float:
+        """Where a run of these settings will end; 0 if nobody knows."""
+        if self.x == "seconds":
+            return 0.0
+        return config.max_iters * (config.tokens_per_step if self.x == "tokens" else 1)
 
     def label(self, unit: str) -> str:
         """What stands at the x axis."""

@@ -7,12 +7,14 @@ import torch.nn.functional as F
 
 
 def fastest_threads(repeats: int = 5) -> int:
-    """How many CPU threads compute fastest just now, by a measurement of some hundredths of a second.
+    """How many CPU threads compute fastest just now, by a measurement of a tenth of a second.
 
     With a busy browser beside it two threads can be ten times slower than one, because each waits for the other.
     """
     x, w = torch.ones(768, 128), torch.ones(512, 128)  # no random numbers: a run's own come from the same source
     before, best = torch.get_num_threads(), (float("inf"), 1)
+    if before == 1:
+        return 1
     for threads in sorted({1, before}):
         torch.set_num_threads(threads)
         times = []

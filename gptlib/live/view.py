@@ -189,7 +189,7 @@ class LabView:
 
     def runs(self) -> None:
         """The runs are others than before: show them in what is folded away."""
-        old, self.rows.children = self.rows.children, [self._row_of(run) for run in self.lab.runs]
+        old, self.rows.children = self.rows.children, ()
         for row in old:
             _close(row)
         self.folded_out()
@@ -197,6 +197,8 @@ class LabView:
     def folded_out(self) -> None:
         """Fill what is open; what is closed costs nothing."""
         if self.folds["Compare the runs"].value:
+            if len(self.rows.children) != len(self.lab.runs):
+                self.rows.children = [self._row_of(run) for run in self.lab.runs]
             self.table.value = as_table(self.lab.runs)
         if self.folds["Take it away"].value:
             self.export.value = self._links()

@@ -10,9 +10,11 @@ from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError
 from gptlib.events import Event, TrainStep
+from gptlib.live.kernel import kernel
 from gptlib.trainer import Trainer
 
 _turn = threading.Lock()  # two runs at once would fight for the same cores: the second waits for its turn
+QUIET = 1.0  # seconds after a cell: then its outputs stand in the page too
 OUT_OF_MEMORY = "out of memory: choose a smaller batch_size (and more gradient_accumulation_steps), block_size or model"
 
 
@@ -28,6 +30,20 @@ def warm_up() -> threading.Thread:
                 pass
 
     thread = threading.Thread(target=work, name="gptlib-warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def in_a_quiet_moment(work: Callable[[], Any]) -> threading.Thread:
+    """Do something short aside that wants the cores for itself, once neither a cell nor a run goes on."""
+
+    def wait_and_work() -> None:
+        while kernel().idle_for() < QUIET:
+            time.sleep(QUIET / 4)
+        with _turn:
+            work()
+
+    thread = threading.Thread(target=wait_and_work, name="gptlib-aside", daemon=True)
     thread.start()
     return thread
 

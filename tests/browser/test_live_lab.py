@@ -38,10 +38,13 @@ RUN_A_NEW_CELL = """source => {
     });
 }"""
 WATCH_FRAMES = """lab => {
-    window.frames_seen = [];
+    window.frames_seen = [], window.points_seen = [];
+    const hasPoint = picture => /running at step [0-9,]+ of [0-9,]+, (last|validation)/.test(picture?.alt);
     const isImage = node => node.nodeName === 'IMG' || node.querySelector?.('img');
     new MutationObserver(changes => {
-        if (changes.some(change => [...change.addedNodes].some(isImage))) window.frames_seen.push(Date.now());
+        if (!changes.some(change => [...change.addedNodes].some(isImage))) return;
+        window.frames_seen.push(Date.now());
+        if (hasPoint(lab.querySelector('.gptlib-plot img'))) window.points_seen.push(Date.now());
     }).observe(lab.querySelector('.gptlib-plot'), {subtree: true, childList: true});
     lab.addEventListener('click', event => { window.clicked = Date.now() }, {capture: true});
 }"""
@@ -129,8 +132,8 @@ class Lesson:
         """Wait until `count` more pictures have come."""
         self.page.wait_for_function("n => window.frames_seen.length >= n", arg=self.frames() + count)
 
-    def first_frame_after_click(self) -> float:
-        find = "() => window.frames_seen.find(t => t >= window.clicked)"
+    def first_point_after_click(self) -> float:
+        find = "() => window.points_seen.find(t => t >= window.clicked)"
         return (self.page.wait_for_function(find).json_value() - self.page.evaluate("window.clicked")) / 1000
 
     def run_color(self) -> str:
@@ -184,10 +187,10 @@ def test_live_lab(lesson, tmp_path, record_property):
         lesson.wait_for_value_above(name, before)
     lesson.type_value("block_size", LONG_RUN)
 
-    # Run: the first picture comes soon, and the curve grows.
+    # Run: the first point comes soon, and the curve grows.
     empty = lesson.look()
     lesson.press("Run")
-    record_property("Run to first frame", waited := lesson.first_frame_after_click())
+    record_property("Run to first point", waited := lesson.first_point_after_click())
     assert waited < SOON
     lesson.wait_for_frames(2)
     first, stopped_color = lesson.look(), lesson.run_color()
@@ -215,7 +218,7 @@ def test_live_lab(lesson, tmp_path, record_property):
     lesson.lab.get_by_role("radio").first.check()
     lesson.type_value("block_size", SHORT_RUN)
     lesson.press("Run")
-    lesson.first_frame_after_click()
+    lesson.first_point_after_click()
     record_property("a whole run", lesson.wait_for_status("finished"))
     picture, finished_color = lesson.look(), lesson.run_color()
     assert finished_color != stopped_color
