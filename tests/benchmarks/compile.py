@@ -73,7 +73,7 @@ def main() -> None:
             results.append(json.loads(output.splitlines()[-1]))
             print(seed, mode, results[-1], flush=True)
     result = {
-        "machine": f"{options.threads} threads, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}",
+        "machine": f"torch threads: {options.threads}, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}",
         "torch": torch.__version__,
         "seeds": options.seeds,
         "model": SHAPE,

@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    machine = f"{options.threads} threads, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}"
+    machine = f"torch threads: {options.threads}, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}"
     result = {"machine": machine, "torch": torch.__version__, "peak_gflops_per_second": measure_peak()}
     for name, sweep in (("sizes", SIZES), ("batches", BATCHES), ("block_sizes", BLOCK_SIZES)):
         result[name] = [measure_step(settings) for settings in sweep]
