@@ -54,6 +54,11 @@ def main() -> None:
         for rung in RUNGS:
             if rung not in ONCE or seed == options.seeds[0]:
                 runs[rung].append(run(rung, seed, options))
+        write(options.out, runs, options.threads)  # after each round: what is measured is kept
+
+
+def write(path: Path, runs: dict[str, list[dict]], threads: int) -> None:
+    """The runs so far, with their medians."""
     reference = statistics.median(r["seconds"] for r in runs["reference"])
     rungs = [
         {
@@ -68,10 +73,11 @@ def main() -> None:
         }
         for rung, words in RUNGS.items()
     ]
-    machine = f"torch threads: {options.threads}, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}"
-    result = {"machine": machine, "torch": torch.__version__, "seeds": options.seeds, "rungs": rungs}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(options.out, json.dumps(result, indent=1) + "\n")
+    machine = f"torch threads: {threads}, {torch.backends.cpu.get_cpu_capability()}, {platform.machine()}"
+    seeds = [r["seed"] for r in runs["modern"]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {"machine": machine, "torch": torch.__version__, "seeds": seeds, "rungs": rungs}
+    atomic_write(path, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
