@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,12 @@ TINY = {
 def _one_thread():
     """Models this small are slower on two."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_counts():
+    """A shell that starts the tests in the background lets them, and all that they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
