@@ -49,14 +49,14 @@ def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:
 
 
 # Products and sums a second of dense matrices in bfloat16, with float32 sums; V100 and T4, which have none: float16.
-# Sources: NVIDIA's data sheet of each, and its Ada white paper for the RTX 4090 (165.2). Where a sheet gives only
-# the number "with sparsity", half of it: B200 4,500; H200 and H100 SXM 1,979; H200 and H100 NVL 1,671; H100 PCIe 1,513;
-# L4 242. The first entry whose words are all in the device's name counts.
+# As tables give them that quote NVIDIA's data sheets, and its Ada white paper for the RTX 4090 (165.2). Where only the
+# number "with sparsity" is given, half of it: B200 4,500; H200 and H100 SXM 1,979; H100 NVL 1,671; H100 PCIe 1,513; L4 242.
+# The first entry whose words are all in the device's name counts.
 PEAK_FLOPS = {
     "Laptop": None,  # a smaller chip under the same name
     "4090 D": None,
     "B200": 2250e12,
-    "H200 NVL": 835e12,
+    "H200 NVL": None,  # not confirmed
     "H200": 989e12,
     "H100 NVL": 835e12,
     "H100 PCIe": 756e12,
