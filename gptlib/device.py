@@ -50,8 +50,8 @@ def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:
 
 # Products and sums a second of dense matrices in bfloat16, with float32 sums; V100 and T4, which have none: float16.
 # As tables give them that quote NVIDIA's data sheets, and its Ada white paper for the RTX 4090 (165.2). Where only the
-# number "with sparsity" is given, half of it: B200 4,500; H200 and H100 SXM 1,979; H100 NVL 1,671; H100 PCIe 1,513; L4 242.
-# The first entry whose words are all in the device's name counts.
+# number "with sparsity" is given, half of it: B200 4,500; H200 and H100 SXM 1,979; H100 NVL 1,671; H100 PCIe 1,513;
+# L4 242. The first entry whose words are all in the device's name counts.
 PEAK_FLOPS = {
     "Laptop": None,  # a smaller chip under the same name
     "4090 D": None,
