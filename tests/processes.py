@@ -9,6 +9,7 @@ import faulthandler
 import multiprocessing
 import os
 import resource
+import signal
 import sys
 
 from gptlib.errors import run_cli
@@ -34,7 +35,7 @@ def _train(argv, output, largest_file, environment):
     os.dup2(file, 1)
     os.dup2(file, 2)
     faulthandler.enable(2)  # a run that crashes says where
-    faulthandler.dump_traceback_later(10, exit=False)  # and one that hangs
+    faulthandler.register(signal.SIGUSR1, 2)  # and one that hangs, when `exit_code` asks
     from gptlib.train import main
 
     try:
@@ -49,3 +50,18 @@ def start_training(argv, output, largest_file=None, **environment):
     process = FORKSERVER.Process(target=_train, args=(argv, output, largest_file, environment))
     process.start()
     return process
+
+
+def exit_code(process, within=60):
+    """Wait for its end; one that takes more seconds than that says where it is, and is killed.
+
+    It is asked once, and then is given up. A timer that asked all of them at ten seconds (`dump_traceback_later`)
+    crashed a healthy run now and then: it reads the frames of a thread that goes on running (CPython #131580).
+    """
+    process.join(within)
+    if process.exitcode is None:
+        os.kill(process.pid, signal.SIGUSR1)
+        process.join(1)
+        process.kill()
+        process.join()
+    return process.exitcode

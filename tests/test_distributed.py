@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import start_training
+from processes import exit_code, start_training
 
 from gptlib import UsageError, checkpoint
 from gptlib.distributed import World, group_arguments, world_of
@@ -51,9 +51,8 @@ def course(tiny, dataset, tmp_path_factory):
 
     def train(split, name, **settings):
         runs = start(split, name, **settings)
-        for run in runs:
-            run.join(120)
-        assert [run.exitcode for run in runs] == [0] * len(runs), (folder / f"{name}.txt").read_text()[-3000:]
+        codes = [exit_code(run, within=120) for run in runs]
+        assert codes == [0] * len(runs), (folder / f"{name}.txt").read_text()[-3000:]
         return folder / name
 
     train.words, train.start, train.folder = words, start, folder
@@ -157,9 +156,9 @@ def test_who_loses_another_process_says_so(course):
         assert first.is_alive() and second.is_alive(), said.read_text()[-3000:]
         time.sleep(0.05)
     second.kill()
-    first.join(60)
+    code = exit_code(first)
     lines = said.read_text().splitlines()
-    assert first.exitcode == 1 and "error: process 0 lost another one, which says why above or below" in lines
+    assert code == 1 and "error: process 0 lost another one, which says why above or below" in lines
 
 
 def test_what_is_wrong_in_all_processes_is_said_once():

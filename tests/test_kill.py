@@ -6,7 +6,7 @@ import random
 import signal
 
 import pytest
-from processes import start_training
+from processes import exit_code, start_training
 
 from gptlib import Dataset, Trainer, checkpoint
 from gptlib.runlog import RunLog, read_log
@@ -52,8 +52,7 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
         assert run.is_alive(), (tmp_path / "said").read_text()[-2000:]
         signum = SIGNALS[hits % 3]
         os.kill(run.pid, signum)
-        run.join(60)
-        assert run.exitcode in (0, 130, -signum), (tmp_path / "said").read_text()[-2000:]
+        assert exit_code(run) in (0, 130, -signum), (tmp_path / "said").read_text()[-2000:]
         hits += 1
         saved = [event for event in checked_log(log) if event["event"] == "Saved"]
         said_to_be_saved = [event["step"] for event in saved if event["folder"].endswith("latest")]
@@ -67,7 +66,7 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
         whole_log(event)
     whole_log.close()
     last = start_training([*words, f"--max_iters={step + 10}", "--init_from=resume"], tmp_path / "said")
-    last.join(60)
+    assert exit_code(last) == 0, (tmp_path / "said").read_text()[-2000:]
     end = checkpoint.load(out, prefer="latest")
     assert end.progress == whole.progress
     assert {name: tensor.numpy().tobytes() for name, tensor in end.weights.items()} == bits(whole.model)
@@ -103,13 +102,11 @@ def test_an_out_dir_that_may_not_be_written_is_refused_and_what_is_in_it_stays(
     out, output = tmp_path / "out", tmp_path / "said"
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
     first = start_training([*words, "--max_iters=5"], tmp_path / "first")
-    first.join(60)
-    assert first.exitcode == 0, (tmp_path / "first").read_text()
+    assert exit_code(first) == 0, (tmp_path / "first").read_text()
     intact = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     read_only(out)
     second = start_training([*words, f"--init_from={init_from}"], output)
-    second.join(60)
-    assert second.exitcode == 1 and str(out) in only_error(output) and "choose another" in only_error(output)
+    assert exit_code(second) == 1 and str(out) in only_error(output) and "choose another" in only_error(output)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == intact
 
 
@@ -119,8 +116,7 @@ def test_an_out_dir_that_may_not_be_made_is_refused(tiny, prepared, tmp_path, re
     read_only(tmp_path / "closed")
     out = tmp_path / "closed" / "out"
     run = start_training(words_of(tiny(dataset=str(prepared), out_dir=str(out))), tmp_path / "said")
-    run.join(60)
-    assert run.exitcode == 1 and str(out) in only_error(tmp_path / "said") and not out.exists()
+    assert exit_code(run) == 1 and str(out) in only_error(tmp_path / "said") and not out.exists()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has other permissions")
@@ -133,8 +129,7 @@ def test_an_out_dir_that_is_closed_during_the_run_ends_it_and_the_last_checkpoin
     while run.is_alive() and not (out / "latest").exists():
         run.join(0.01)
     read_only(out)
-    run.join(60)
-    assert run.exitcode == 1 and f"cannot save a checkpoint in {out}" in only_error(output)
+    assert exit_code(run) == 1 and f"cannot save a checkpoint in {out}" in only_error(output)
     assert checkpoint.load(out, prefer="latest").progress.step >= 0
 
 
@@ -144,19 +139,17 @@ def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, pr
     out, output = tmp_path / "out", tmp_path / "said"
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
     first = start_training([*words, "--max_iters=5"], tmp_path / "first")
-    first.join(60)
-    assert first.exitcode == 0
+    assert exit_code(first) == 0
     intact = {path.name: path.read_bytes() for path in (out / "latest").iterdir()}
     second = start_training([*words, "--init_from=resume"], output, largest_file=largest_file)
-    second.join(60)
+    code = exit_code(second)
     lines = [line for line in output.read_text().splitlines() if line.startswith("error: ")]
-    assert second.exitcode == 1 and len(lines) == 1 and said in lines[0] and str(out) in lines[0], output.read_text()
+    assert code == 1 and len(lines) == 1 and said in lines[0] and str(out) in lines[0], output.read_text()
     assert "Traceback" not in output.read_text() and "free" in lines[0]
     assert {path.name: path.read_bytes() for path in (out / "latest").iterdir()} == intact
     assert not list(out.glob(".*"))
     third = start_training([*words, "--init_from=resume"], tmp_path / "third")
-    third.join(60)
-    assert third.exitcode == 0 and checkpoint.load(out, prefer="latest").progress.step == 20
+    assert exit_code(third) == 0 and checkpoint.load(out, prefer="latest").progress.step == 20
     assert [event["step"] for event in checked_log(out / "log.jsonl") if event["event"] == "TrainStep"] == list(
         range(20)
     )
