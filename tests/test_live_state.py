@@ -20,9 +20,9 @@ from gptlib.config import read_command_line
 from gptlib.events import Costs, Estimate, Evaluation, TrainStep
 from gptlib.live import Lab, Scale, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
-from gptlib.live.curves import draw_run, prepare_axes, x_range
+from gptlib.live.curves import LivePlot, draw_run, prepare_axes, x_range
 from gptlib.live.presets import PRESETS
-from gptlib.live.runs import Run, add_run, distinctions
+from gptlib.live.runs import FAILED, Run, add_run, distinctions
 from gptlib.live.sample import FEWEST, MOST, short_sample
 from gptlib.live.table import as_csv, as_table, command, download, rows
 from gptlib.live.worker import OUT_OF_MEMORY, reason_for
@@ -169,6 +169,29 @@ def test_a_logarithmic_axis_draws_nothing_at_0(run):
     assert drawn == [5, 10] and 0 < left <= 5 and right >= 10
     figure.canvas.draw()
     assert "10" in [label.get_text() for label in ax.get_xticklabels()]
+
+
+@pytest.mark.parametrize("how", ["goes on", "fails", "ends elsewhere"])
+def test_the_first_point_goes_onto_the_picture_that_is_there_and_all_else_follows(run, tiny, how):
+    there = LivePlot([run], None, "plot", (1.5, 4.5))
+    there.frame()
+    new = Run(2, tiny(max_iters=99 if how == "ends elsewhere" else 10), {"block_size": 4})
+    new.consume(evaluation(0, 4.0))
+    if how == "fails":
+        new.status = FAILED
+    plot = LivePlot([run, new], new, "plot", (1.5, 4.5), before=there)
+    first, second = plot.frame(), plot.frame()
+    whole = LivePlot([run, new], new, "plot", (1.5, 4.5)).frame()
+    assert second == whole and (first == whole) == (how != "goes on")
+    point = draw_of_nothing_but(new, over=there)
+    assert (first == point) == (how == "goes on")
+
+
+def draw_of_nothing_but(run, over):
+    """A frame of another plot, and this run's curve on it."""
+    over.growing = run
+    over.runs.append(run)
+    return over.frame()
 
 
 # --- a lab and its runs -------------------------------------------------------------------------------------

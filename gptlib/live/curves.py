@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gptlib.live.picture import COLORS, GREY, Picture, drawing, encode, new_figure
-from gptlib.live.runs import STEPS, Run, Scale, distinctions
+from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions
 
 # With the colour two more ways to tell runs apart; the first dash is the plain one.
 MARKERS = "osD^v"
@@ -133,7 +133,9 @@ def _stamp(ax: Axes, artists: Sequence[Artist]) -> None:
 class LivePlot:
     """PNG frames of a growing run.
 
-    Axes, legend and finished runs are drawn once and kept as pixels; a frame adds the growing run only.
+    Axes, legend and finished runs are drawn once and kept as pixels; a frame adds the growing run only. To draw them
+    takes as long as the first point of a run, for which somebody waits. So that point goes onto the picture that is
+    there already, and they follow.
 
     Args:
         runs: what is drawn.
@@ -142,6 +144,7 @@ class LivePlot:
         loss_range: the y axis.
         scale: what runs are compared at.
         end: how far the x axis reaches at least.
+        before: the plot whose picture is there; it serves if its axes are the same.
     """
 
     def __init__(
@@ -152,31 +155,45 @@ class LivePlot:
         loss_range: tuple[float, float],
         scale: Scale = STEPS,
         end: float = 0.0,
+        before: "LivePlot | None" = None,
     ):
         self.runs, self.growing, self.scale = [run for run in runs if not run.hidden], growing, scale
         self.title, self.loss_range = title, loss_range
-        self._prepare(end)
+        self._lay_out(end)
+        self._there = before.picture if before and before.axes == self.axes else None
 
-    def _prepare(self, end: float) -> None:
-        axes = (x_range(self.runs, self.scale, end), self.loss_range, self.scale, unit_of(self.runs))
-        self.ax, empty = _empty_plot(self.title, *axes)
-        self.figure = self.ax.figure
+    def _lay_out(self, end: float) -> None:
+        x = x_range(self.runs, self.scale, end)
+        self.axes = (self.title, x, self.loss_range, self.scale, unit_of(self.runs))
+        self.ax, self._empty = _empty_plot(*self.axes)
+        self.figure, self.picture = self.ax.figure, self._empty
+        self._background = self._there = None
+
+    def prepare(self) -> None:
+        """Draw what stays, unless it is drawn."""
+        if self._background is not None:
+            return
         with drawing:
-            self.figure.canvas.restore_region(empty)
+            self.figure.canvas.restore_region(self._empty)
             for run in self.runs:
                 if run is not self.growing:
                     _stamp(self.ax, draw_run(self.ax, run, self.scale))
             _stamp(self.ax, [explain(self.ax, self.runs, self.scale)])
-            self.background = self.figure.canvas.copy_from_bbox(self.figure.bbox)
+            self._background = self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
 
     def frame(self) -> bytes:
         """The picture as it is now."""
         growing = self.growing if self.growing in self.runs else None
         if growing and self.scale.x == "seconds" and growing.seconds() > self.ax.get_xlim()[1]:
-            self._prepare(ROOM * self.scale.end(growing))
+            self._lay_out(ROOM * self.scale.end(growing))
+        there, self._there = self._there, None
+        if there is None or not growing or growing.status != RUNNING:
+            self.prepare()
+            there = self._background
         with drawing:
-            self.figure.canvas.restore_region(self.background)
+            self.figure.canvas.restore_region(there)
             _stamp(self.ax, draw_run(self.ax, growing, self.scale) if growing else [])
+            self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
             return encode(self.figure)
 
     def alt(self) -> str:

@@ -169,7 +169,7 @@ class Lab:
             return
         run.prediction, run.unit = self.chosen, self.dataset.tokenizer.unit
         self.runs = add_run(self.runs, run)
-        self._plot = self._new_plot()
+        self._plot = self._new_plot(before=self._plot)
         self._next_frame = 0.0
         self._worker = worker = Worker(
             make_trainer=lambda: self._begin(run),
@@ -301,11 +301,11 @@ class Lab:
 
     # --- what is drawn, mostly from the worker's thread ---------------------------------------------------
 
-    def _new_plot(self) -> LivePlot:
+    def _new_plot(self, before: LivePlot | None = None) -> LivePlot:
         run = self.runs[-1] if self.runs else None
         growing = run if run and run.status == RUNNING else None
         end = 0.0 if run else self.scale.length(self.base)
-        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale, end)
+        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale, end, before)
 
     def plot_title(self, run: Run | None) -> str:
         """The title, and what was predicted of this run, or of the first one to come."""
@@ -341,6 +341,8 @@ class Lab:
         first_point = isinstance(event, Evaluation) and len(run.evaluations) == 1
         if first_point or time.perf_counter() >= self._next_frame:
             self._draw(run, event)
+        if first_point:  # somebody waited for it; now there is time for the legend
+            self._complete(run)
         if isinstance(event, Evaluation):  # after the picture, for which somebody waits
             self._write(run, worker.trainer)
 
@@ -354,6 +356,12 @@ class Lab:
         cost = time.perf_counter() - started
         run.drawing += cost
         self._next_frame = started + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
+
+    def _complete(self, run: Run) -> None:
+        started = time.perf_counter()
+        self._plot.prepare()
+        self._next_frame = time.perf_counter() + SHORTEST_PAUSE
+        run.drawing += time.perf_counter() - started
 
     def _write(self, run: Run, trainer: Trainer) -> None:
         started = time.perf_counter()
