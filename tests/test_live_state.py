@@ -18,7 +18,7 @@ from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # 
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.events import Costs, Estimate, Evaluation, TrainStep
-from gptlib.live import Lab, Scale, draw_runs, new_figure
+from gptlib.live import Lab, Scale, curves, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
 from gptlib.live.curves import LivePlot, draw_run, prepare_axes, x_range
 from gptlib.live.presets import PRESETS
@@ -192,6 +192,17 @@ def draw_of_nothing_but(run, over):
     over.growing = run
     over.runs.append(run)
     return over.frame()
+
+
+def test_a_lab_shows_the_first_point_of_a_run_before_it_draws_the_legend(make_lab, monkeypatch):  # noqa: F811
+    lab, explain, order = make_lab(), curves.explain, []
+    lab.start()
+    finish(lab)
+    monkeypatch.setattr(curves, "explain", lambda *runs: order.append("legend") or explain(*runs))
+    lab.view.image.observe(lambda change: order.append("picture"), names="value")
+    lab.start()
+    finish(lab)
+    assert order[:2] == ["picture", "legend"] and order.count("legend") == 1
 
 
 # --- a lab and its runs -------------------------------------------------------------------------------------
