@@ -187,6 +187,18 @@ def test_the_first_point_goes_onto_the_picture_that_is_there_and_all_else_follow
     assert (first == point) == (how == "goes on")
 
 
+def test_a_new_prediction_takes_the_place_of_the_old_one_over_the_picture_that_is_there(run, tiny):
+    new = Run(2, tiny(max_iters=10), {"block_size": 4})
+    new.consume(evaluation(0, 4.0))
+    title = "plot\nyou predicted: down"
+    firsts = []
+    for title_there in (title, "plot\nyou predicted: up, and in one go", "plot"):
+        there = LivePlot([run], None, title_there, (1.5, 4.5))
+        there.frame()
+        firsts.append(LivePlot([run, new], new, title, (1.5, 4.5), before=there).frame())
+    assert firsts[0] == firsts[1] == firsts[2] != LivePlot([run, new], new, title, (1.5, 4.5)).frame()
+
+
 def draw_of_nothing_but(run, over):
     """A frame of another plot, and this run's curve on it."""
     over.growing = run

@@ -9,6 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from gptlib.live.picture import COLORS, GREY, Picture, drawing, encode, new_figure
 from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions
@@ -17,7 +18,7 @@ from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 MARGINS = {"left": 0.092, "right": 0.985, "bottom": 0.13}  # of a live plot, as shares of its size
-TITLE_LINE = 0.05
+TITLE_LINE, TITLE_LINES = 0.05, 2  # the second for a prediction: where one comes or goes, nothing moves
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
 
 
@@ -110,16 +111,26 @@ def unit_of(runs: Sequence[Run]) -> str:
 
 
 @lru_cache(maxsize=4)
-def _empty_plot(title: str, *axes: Any) -> tuple[Axes, Any]:
-    """Axes and title, and their pixels: most of the time of a picture goes into them, and most runs have the same."""
+def _empty_plot(title_lines: int, *axes: Any) -> tuple[Axes, Any, Any]:
+    """Axes, their pixels, and those of the room for the title.
+
+    Most of the time of a picture goes into them, and most runs have the same; a title is drawn quickly.
+    """
     figure, ax = new_figure()
     figure.set_layout_engine(None)  # to find the margins takes time too
-    figure.subplots_adjust(**MARGINS, top=0.96 - TITLE_LINE * (1 + title.count("\n")))
+    figure.subplots_adjust(**MARGINS, top=0.96 - TITLE_LINE * title_lines)
     prepare_axes(ax, *axes)
-    ax.set_title(title, loc="left", fontsize=10)
     with drawing:
         figure.canvas.draw()
-        return ax, figure.canvas.copy_from_bbox(figure.bbox)
+        room = Bbox.from_extents(0, ax.bbox.y1 + 1, figure.bbox.x1, figure.bbox.y1)
+        return ax, figure.canvas.copy_from_bbox(figure.bbox), figure.canvas.copy_from_bbox(room)
+
+
+def entitle(ax: Axes, title: str) -> Artist:
+    """The title, where `Axes.set_title` puts it, but not a part of the axes."""
+    return ax.annotate(
+        title, (0, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points", fontsize=10, va="baseline"
+    )
 
 
 def _stamp(ax: Axes, artists: Sequence[Artist]) -> None:
@@ -135,7 +146,7 @@ class LivePlot:
 
     Axes, legend and finished runs are drawn once and kept as pixels; a frame adds the growing run only. To draw them
     takes as long as the first point of a run, for which somebody waits. So that point goes onto the picture that is
-    there already, and they follow.
+    there already, under its own title, and they follow.
 
     Args:
         runs: what is drawn.
@@ -164,8 +175,9 @@ class LivePlot:
 
     def _lay_out(self, end: float) -> None:
         x = x_range(self.runs, self.scale, end)
-        self.axes = (self.title, x, self.loss_range, self.scale, unit_of(self.runs))
-        self.ax, self._empty = _empty_plot(*self.axes)
+        title_lines = max(TITLE_LINES, 1 + self.title.count("\n"))
+        self.axes = (title_lines, x, self.loss_range, self.scale, unit_of(self.runs))
+        self.ax, self._empty, self._title_room = _empty_plot(*self.axes)
         self.figure, self.picture = self.ax.figure, self._empty
         self._background = self._there = None
 
@@ -178,7 +190,7 @@ class LivePlot:
             for run in self.runs:
                 if run is not self.growing:
                     _stamp(self.ax, draw_run(self.ax, run, self.scale))
-            _stamp(self.ax, [explain(self.ax, self.runs, self.scale)])
+            _stamp(self.ax, [entitle(self.ax, self.title), explain(self.ax, self.runs, self.scale)])
             self._background = self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
 
     def frame(self) -> bytes:
@@ -192,6 +204,9 @@ class LivePlot:
             there = self._background
         with drawing:
             self.figure.canvas.restore_region(there)
+            if there is not self._background:
+                self.figure.canvas.restore_region(self._title_room)
+                _stamp(self.ax, [entitle(self.ax, self.title)])
             _stamp(self.ax, draw_run(self.ax, growing, self.scale) if growing else [])
             self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
             return encode(self.figure)
