@@ -17,7 +17,7 @@ from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions
 # With the colour two more ways to tell runs apart; the first dash is the plain one.
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
-MARGINS = {"left": 0.092, "right": 0.985, "bottom": 0.13}  # of a live plot, as shares of its size
+MARGINS = {"left": 0.092, "right": 0.955, "bottom": 0.13}  # of a live plot, as shares of its size: "1,000,000" fits
 TITLE_LINE, TITLE_LINES = 0.05, 2  # the second for a prediction: where one comes or goes, nothing moves
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
 
