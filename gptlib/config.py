@@ -113,10 +113,6 @@ class TrainConfig(Architecture):
             raise UsageError(f"min_lr = {self.min_lr}: must be at most learning_rate = {self.learning_rate}")
         if self.init_from == "resume" and not self.out_dir:
             raise UsageError("out_dir is empty: with init_from = 'resume' it must name the folder of the earlier run")
-        if self.parallel == "fsdp" and self.dtype == "float16":
-            raise UsageError("dtype = 'float16': with parallel = 'fsdp' choose bfloat16, or float32")
-        if self.parallel == "fsdp" and self.optimizer == "muon":  # it needs whole matrices
-            raise UsageError("optimizer = 'muon': with parallel = 'fsdp' choose adamw")
 
     @property
     def tokens_per_step(self) -> int:

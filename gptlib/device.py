@@ -103,13 +103,9 @@ def compile_obstacle(device: torch.device) -> str:
     return ""
 
 
-def compile_failure(device: torch.device) -> str:
-    """What goes wrong when `torch.compile` is tried on something small, with the remedy; empty if nothing does.
-
-    It takes seconds, the first time on a machine half a minute, which the model itself then need not wait for.
-    """
-    try:
-        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
-    except RuntimeError as error:
-        return f"{str(error).splitlines()[0]}; set CXX to a C++ compiler that works"
-    return ""
+def compile_failure(error: RuntimeError) -> str:
+    """What went wrong when `torch.compile` was tried, in a line with the remedy."""
+    cause = getattr(error, "inner_exception", error)  # of torch's own errors, which go on for pages
+    reason = next(iter(str(cause).splitlines()), "")
+    remedy = "set CXX to a C++ compiler that works" if "C++ compile" in reason else "leave it out by --compile=false"
+    return f"{type(cause).__name__}: {reason}; {remedy}"

@@ -139,7 +139,8 @@ def parted_like(tensor: Tensor, other: Tensor) -> Tensor:
     """The part of a whole tensor that this process holds of `other`; all of it if it holds all of that."""
     if not hasattr(other, "full_tensor") or tensor.shape != other.shape:
         return tensor
-    return dist.tensor.distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements)
+    whole_here = tensor.to(other.device)  # in every process, so nothing needs to travel
+    return dist.tensor.distribute_tensor(whole_here, other.device_mesh, other.placements, src_data_rank=None)
 
 
 def world_of(environment: Mapping[str, str], parallel: str) -> World:

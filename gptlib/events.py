@@ -34,7 +34,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life, every tenth of a second or so; `doing` is 'train' or 'evaluate'."""
+    """A sign of life, every tenth of a second or so; `doing` is 'train', 'evaluate' or 'compile'."""
 
     step: int
     doing: str

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from gptlib.config import TrainConfig
+from gptlib.distributed import parted_like, whole
 
 MUON_MOMENTUM = 0.9
 # Each row brings the singular values of a matrix nearer to 1: x -> a x + b x^3 + c x^5 (Jordan et al. 2024, Muon).
@@ -45,7 +46,8 @@ class MuonAdamW(torch.optim.Optimizer):
 
     Muon (Jordan et al. 2024) moves a matrix by its momentum, made orthogonal: every direction that the gradient
     has counts alike, also those that a few strong ones would drown. `torch.optim.Muon` does the same for one
-    matrix at a time; here all matrices of one shape are made orthogonal at once.
+    matrix at a time; here all matrices of one shape are made orthogonal at once. Where each process holds a part of
+    a matrix, its update is put together, and every process makes it orthogonal for itself.
 
     AdamW is PyTorch's own fused kernel, one call for all parameters. It is called by its functional form, because the
     methods of `torch.optim.AdamW` import torch's compiler at their first use: a second at the start of every run.
@@ -91,21 +93,21 @@ class MuonAdamW(torch.optim.Optimizer):
         )
 
     def _muon_step(self, group: dict) -> None:
-        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
-        for p in group["params"]:
-            if p.grad is None:
-                continue
+        moved = [p for p in group["params"] if p.grad is not None]
+        updates, by_shape = [], {}
+        for p in moved:
             momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
             momentum.lerp_(p.grad, 1 - MUON_MOMENTUM)
-            update = p.grad.lerp(momentum, MUON_MOMENTUM)  # Nesterov: look one step ahead
+            update = whole(p.grad.lerp(momentum, MUON_MOMENTUM))  # Nesterov: look one step ahead
             parts = 3 if p.size(0) == 3 * p.size(1) else 1  # queries, keys and values are matrices of their own
-            for pair in zip(p.chunk(parts), update.chunk(parts), strict=True):
-                by_shape.setdefault(pair[0].shape, []).append(pair)
-        for (rows, columns), pairs in by_shape.items():
-            parameters, updates = zip(*pairs, strict=True)
+            for part in update.chunk(parts):
+                by_shape.setdefault(part.shape, []).append(part)
+            updates.append(update)
+        for (rows, columns), parts in by_shape.items():
             rate = group["lr"] * math.sqrt(max(1, rows / columns))  # a matrix that widens may move further
-            updates = orthogonalized(torch.stack(updates)).unbind()
-            torch._foreach_add_(list(parameters), list(updates), alpha=-rate)
+            torch._foreach_copy_(parts, (orthogonalized(torch.stack(parts)) * rate).unbind())
+        for p, update in zip(moved, updates, strict=True):
+            p.sub_(parted_like(update, p))
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

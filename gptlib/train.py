@@ -14,6 +14,7 @@ from gptlib.runlog import RunLog, WandbLog
 from gptlib.trainer import Trainer
 
 PROG = "python -m gptlib.train"
+DOING = {"train": "training", "evaluate": "evaluating", "compile": "compiling"}
 
 
 class ProgressBar:
@@ -28,7 +29,7 @@ class ProgressBar:
         self._bar.update(self._trainer.step - self._bar.n)
         match event:
             case Progress():
-                self._bar.set_description("evaluating" if event.doing == "evaluate" else "training")
+                self._bar.set_description(DOING[event.doing])
             case TrainStep():
                 self._bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
                 self._bar.write(

@@ -87,13 +87,13 @@ class Trainer:
             self.model = GPT(config.model_config(self.dataset.vocab_size))
             if not world.is_main:  # the same weights everywhere, and different dropout
                 torch.manual_seed(config.seed + world.rank)
-        forward = world.spread(self.model, self.device)
+        self._forward = world.spread(self.model, self.device)
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.progress = checkpoint.RunProgress()
         if config.init_from != "scratch":
             self._start_from_checkpoint()
-        self._forward = self._compiled(forward) if config.compile else forward
+        self._compile_first = config.compile
         peak = peak_flops(self.device, self.dtype)
         self._mfu_per_speed = flops_per_token(self.model) / (peak * world.size) if peak else None
         self._clock = Stopwatch()
@@ -135,17 +135,40 @@ class Trainer:
             self._last_event = time.perf_counter()
             self._clock.switch(doing)
 
-    def _compiled(self, forward: nn.Module) -> nn.Module:
-        obstacle = compile_obstacle(self.device) or compile_failure(self.device)
+    # --- compiling ----------------------------------------------------------------------------------
+
+    def _compile(self) -> Iterator[Progress]:
+        """Compile the model, or say why not and go on without."""
+        yield Progress(self.step, "compile")
+        self._clock.switch("train")
+        obstacle = compile_obstacle(self.device)
+        if not obstacle:
+            compiled = torch.compile(self._forward)
+            try:
+                self._try(compiled)
+            except RuntimeError as error:
+                obstacle = compile_failure(error)
+            else:
+                self._forward = compiled
         if obstacle:
-            warnings.warn(f"compile = true, and torch.compile cannot: {obstacle}. Going on without", stacklevel=3)
-            return forward
-        return torch.compile(forward)
+            warnings.warn(f"compile = true, and torch.compile cannot: {obstacle}. Going on without", stacklevel=2)
+
+    def _try(self, forward: nn.Module) -> None:
+        """Forward and backward once, which is when a model is compiled. Nothing of it stays, no chance is used up."""
+        x, y = next(self._micro_batches())
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            with autocast(self.device, self.dtype):
+                loss = forward(x, y)[1]
+            loss.backward()
+        self.model.zero_grad(set_to_none=True)
 
     # --- the loop ---------------------------------------------------------------------------------
 
     def _run(self) -> Iterator[Event]:
         self._last_event = time.perf_counter()
+        if self._compile_first:
+            self._compile_first = False
+            yield from self._compile()
         while not self._asked_to_stop():
             if self._evaluation_is_due():
                 yield from self._evaluate()

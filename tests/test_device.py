@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from gptlib import TrainConfig, Trainer, TrainStep, doctor
+from gptlib import Progress, TrainConfig, Trainer, TrainStep, doctor
 from gptlib import device as device_module
 from gptlib import trainer as trainer_module
 from gptlib.config import read_config
@@ -103,8 +104,40 @@ def test_batches_for_a_gpu_are_pinned_and_copied_while_it_computes(tiny, dataset
 def test_without_a_compiler_the_run_says_so_and_goes_on(tiny, dataset, monkeypatch):
     monkeypatch.setattr(device_module.shutil, "which", lambda name: None)
     with pytest.warns(UserWarning, match="no C\\+\\+ compiler; install g\\+\\+.*Going on without"):
-        trainer = Trainer(tiny(compile=True, max_iters=2), dataset)
-    assert trainer._forward is trainer.model and len(list(trainer)) == 3
+        trainer, _ = trained(tiny(compile=True, max_iters=2), dataset)
+    assert trainer._forward is trainer.model and trainer.step == 2
+
+
+def trained(config, dataset):
+    trainer = Trainer(config, dataset)
+    return trainer, list(trainer)
+
+
+@pytest.fixture
+def without_a_compiler(monkeypatch):
+    """torch.compile as far as it goes without one: it looks at the model, and PyTorch computes."""
+    monkeypatch.setattr(trainer_module, "compile_obstacle", lambda device: "")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
+def test_a_compiled_run_says_so_first_and_comes_to_the_same(tiny, dataset, without_a_compiler):
+    """Dropout is on: to try the model must not use up any chance."""
+    settings = {"max_iters": 3, "dropout": 0.2, "threads": 1}
+    (plain, _), (trainer, events) = (trained(tiny(compile=c, **settings), dataset) for c in (False, True))
+    assert events[0] == Progress(0, "compile") and trainer._forward is not trainer.model
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(trainer.model.state_dict()[name], value, rtol=0, atol=1e-6)
+
+
+def test_what_fails_on_the_model_alone_is_said_and_the_run_goes_on(tiny, dataset, without_a_compiler, monkeypatch):
+    def fail(graph, inputs):
+        raise NotImplementedError("no kernel for that\nand a page of details")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile.func, backend=fail))
+    said = "cannot: NotImplementedError: no kernel for that; leave it out by --compile=false. Going on without"
+    with pytest.warns(UserWarning, match=said):
+        trainer, events = trained(tiny(compile=True, max_iters=2), dataset)
+    assert trainer.step == 2 and events[-1].step == 2
 
 
 @pytest.mark.skipif("Python.h" in compile_obstacle(CPU), reason="Python has no headers here")
@@ -135,14 +168,6 @@ def test_each_lack_has_its_remedy(monkeypatch):
     assert "pip install triton" in compile_obstacle(CUDA)
     monkeypatch.setattr(device_module.Path, "exists", lambda path: False)
     assert "python3-dev" in compile_obstacle(CPU)
-
-
-def test_with_a_compiler_the_model_is_compiled(tiny, dataset, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(trainer_module, "compile_obstacle", lambda device: "")
-    monkeypatch.setattr(trainer_module, "compile_failure", lambda device: "")
-    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
-    assert compiled == [Trainer(tiny(compile=True), dataset).model]
 
 
 # --- the GPU's recipe -----------------------------------------------------------------------------------

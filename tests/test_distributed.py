@@ -1,5 +1,6 @@
 """Several processes as one run: the same curve, the same checkpoints, one writer, and an end when one of them dies."""
 
+import math
 import os
 import shutil
 import signal
@@ -12,17 +13,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import exit_code, start_training
+from processes import FORKSERVER, exit_code, start_training
 
-from gptlib import UsageError, checkpoint
-from gptlib.distributed import World, group_arguments, world_of
+from gptlib import Trainer, TrainStep, UsageError, checkpoint
+from gptlib.distributed import World, group_arguments, join, world_of
 from gptlib.runlog import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = {"log_interval": 1, "eval_interval": 5, "eval_iters": 3, "schedule": "constant", "n_layer": 2, "grad_clip": 0.5}
 # name: processes, gradient_accumulation_steps, parallel
 SPLITS = {"1 x 4": (1, 4, "ddp"), "2 x 2": (2, 2, "ddp"), "4 x 1": (4, 1, "ddp"), "2 x 2 fsdp": (2, 2, "fsdp")}
+MUON = {"optimizer": "muon", "muon_lr": 0.01}
 RESUMED = ("1 x 4", "2 x 2", "2 x 2 fsdp")
+
+
+def numbers(size):
+    """For each process what torchrun would tell it in its environment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(size)}
+    return [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | meet for rank in range(size)]
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +53,7 @@ def course(tiny, dataset, tmp_path_factory):
 
     def start(split, name, **settings):
         size, said = SPLITS[split][0], folder / f"{name}.txt"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(size)}
-        who = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} | meet for rank in range(size)]
-        return [start_training(words(split, name, **settings), said, **number) for number in who]
+        return [start_training(words(split, name, **settings), said, **number) for number in numbers(size)]
 
     def train(split, name, **settings):
         runs = start(split, name, **settings)
@@ -89,6 +95,46 @@ def test_the_curve_is_the_same_however_the_work_is_split(course, alone, split):
         torch.testing.assert_close(ours.weights[name], tensor, rtol=0, atol=1e-3)
     said = (course.folder / f"{split}.txt").read_text()
     assert said.count("parameters on cpu; 128 tokens a step") == 1 and "processes" in said  # one of them writes
+
+
+@pytest.mark.parametrize("settings", [MUON, {"dtype": "float16"}], ids=["muon", "float16"])
+def test_parts_of_a_model_train_as_the_whole_does(course, settings):
+    """Muon needs whole matrices; float16's scale must be the same for all parts."""
+    name = "-".join(settings)
+    ours, theirs = (course(split, f"{name} {split}", **settings) for split in ("2 x 2 fsdp", "2 x 2"))
+    for parted, whole in zip(curve(ours), curve(theirs), strict=True):
+        torch.testing.assert_close(parted, whole, rtol=0, atol=1e-4 if settings is MUON else 2e-3)
+    parted, whole = (checkpoint.load(folder, prefer="latest") for folder in (ours, theirs))
+    assert parted.scaler == whole.scaler and parted.training.keys() == whole.training.keys()
+
+
+def overflow_in_one_part(config, dataset, environment, told):
+    """Three steps, at the second of which one process's part of one gradient is not finite."""
+    os.environ.update(environment)
+    with join(config) as world:
+        trainer = Trainer(config, dataset, world)
+        unscale, gradient = trainer.scaler.unscale_, lambda: trainer.model.h[0].mlp.c_fc.weight.grad
+
+        def unscale_with_overflow(optimizer):
+            if world.rank == 1 and trainer.step == 1:
+                gradient().to_local().fill_(math.inf)
+            unscale(optimizer)
+
+        trainer.scaler.unscale_ = unscale_with_overflow
+        steps = [event for event in trainer if isinstance(event, TrainStep)]
+        told.put((world.rank, trainer.scaler.get_scale(), [event.grad_norm for event in steps]))
+
+
+def test_an_overflow_in_one_part_of_the_model_is_one_in_all(tiny, dataset):
+    told = FORKSERVER.Queue()
+    config = tiny(parallel="fsdp", dtype="float16", max_iters=3, log_interval=1)
+    runs = [FORKSERVER.Process(target=overflow_in_one_part, args=(config, dataset, n, told)) for n in numbers(2)]
+    for run in runs:
+        run.start()
+    assert [exit_code(run) for run in runs] == [0, 0]
+    first, second = sorted(told.get() for _ in runs)
+    assert first[1:] == second[1:] and first[1] == 2.0**15  # half of the first scale
+    assert [math.isfinite(norm) for norm in first[2]] == [True, False, True]
 
 
 @pytest.fixture(scope="module")
@@ -228,10 +274,3 @@ def test_several_processes_cannot_share_an_apple_gpu(monkeypatch, refused):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with refused("device = 'mps'", "--device=cpu", error=UsageError):
         World(0, 2).device("mps")
-
-
-def test_what_fsdp_cannot_do_is_refused(tiny, refused):
-    with refused("dtype = 'float16'", "bfloat16", error=UsageError):
-        tiny(parallel="fsdp", dtype="float16")
-    with refused("optimizer = 'muon'", "adamw", error=UsageError):
-        tiny(parallel="fsdp", optimizer="muon")

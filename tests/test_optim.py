@@ -61,11 +61,17 @@ def test_the_settings_reach_the_optimizer(tiny):
 # --- Muon -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def torch_s_muon_in_float32(monkeypatch):
+    """It computes in bfloat16, whose rounding the polynomials make large."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.float)
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 32, 8), (2, 8, 32)])
-def test_orthogonalized_matrices_are_torch_s_own(shape):
+def test_orthogonalized_matrices_are_torch_s_own(shape, torch_s_muon_in_float32):
     matrices = torch.randn(shape)
-    theirs = torch.stack([torch_newton_schulz(m, (3.4445, -4.7750, 2.0315), 5, 1e-7).float() for m in matrices])
-    torch.testing.assert_close(orthogonalized(matrices), theirs, rtol=0, atol=0.03)  # theirs is in bfloat16
+    theirs = torch.stack([torch_newton_schulz(m, (3.4445, -4.7750, 2.0315), 5, 1e-7) for m in matrices])
+    torch.testing.assert_close(orthogonalized(matrices), theirs, rtol=0, atol=1e-3)
 
 
 def test_singular_values_come_near_one_and_their_vectors_stay():
@@ -77,7 +83,7 @@ def test_singular_values_come_near_one_and_their_vectors_stay():
     assert (after - torch.diag_embed(after.diagonal(dim1=1, dim2=2))).abs().max() < 1e-3
 
 
-def test_a_muon_step_is_torch_s_own_for_every_matrix_of_a_block(tiny):
+def test_a_muon_step_is_torch_s_own_for_every_matrix_of_a_block(tiny, torch_s_muon_in_float32):
     config = tiny(optimizer="muon", muon_lr=0.1, learning_rate=0.05)
     model = GPT(config.model_config(7))
     ours = build_optimizer(model, config)
@@ -90,7 +96,7 @@ def test_a_muon_step_is_torch_s_own_for_every_matrix_of_a_block(tiny):
         other.grad = matrix.grad.clone()
         ours.step()
         theirs.step()
-    torch.testing.assert_close(matrix, other, rtol=0, atol=0.02)
+    torch.testing.assert_close(matrix, other, rtol=0, atol=1e-4)
 
 
 def test_queries_keys_and_values_are_moved_as_three_matrices(tiny):
