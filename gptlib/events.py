@@ -38,6 +38,7 @@ class Progress:
 
     step: int
     doing: str
+    costs: Costs
 
 
 @dataclass(frozen=True)

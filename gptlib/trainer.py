@@ -139,7 +139,7 @@ class Trainer:
 
     def _compile(self) -> Iterator[Progress]:
         """Compile the model, or say why not and go on without."""
-        yield Progress(self.step, "compile")
+        yield Progress(self.step, "compile", self._clock.costs())
         self._clock.switch("train")
         obstacle = compile_obstacle(self.device)
         if not obstacle:
@@ -192,7 +192,7 @@ class Trainer:
 
     def _heartbeat(self, doing: str) -> Iterator[Progress]:
         if time.perf_counter() - self._last_event > HEARTBEAT:
-            yield Progress(self.step, doing)
+            yield Progress(self.step, doing, self._clock.costs())
 
     def _train_step(self, logged: bool) -> TrainStep | None:
         """One optimiser step: the mean gradient over all micro-batches of all processes, clipped, applied."""

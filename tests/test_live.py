@@ -8,6 +8,7 @@ import pytest
 from ipywidgets import FloatSlider
 
 from gptlib.errors import UsageError, UserError
+from gptlib.events import Evaluation
 from gptlib.live import Explorer, Lab, Picture, Prediction, draw_runs, new_figure
 from gptlib.live.controls import make_control
 from gptlib.trainer import CHANGEABLE
@@ -108,7 +109,7 @@ def test_a_slider_moved_during_the_run_takes_effect_and_leaves_a_mark(make_lab):
     wait_until(lambda: lab.runs[-1].losses)
     lab.sliders["log_interval"].value = 1
     wait_until(lambda: any(b - a == 1 for a, b in zip(lab.runs[-1].steps, lab.runs[-1].steps[1:], strict=False)))
-    assert lab.runs[-1].marks[0][1] == "log_interval 1"
+    assert lab.runs[-1].marks.popitem()[1] == {"log_interval": 1}
 
 
 def test_block_size_counts_from_the_next_run(make_lab):
@@ -116,7 +117,7 @@ def test_block_size_counts_from_the_next_run(make_lab):
     lab.start()
     wait_until(lambda: lab.runs[-1].losses)
     lab.sliders["block_size"].value = 2
-    assert lab.runs[-1].marks == [] and "block_size" not in CHANGEABLE
+    assert lab.runs[-1].marks == {} and "block_size" not in CHANGEABLE
 
 
 def test_a_failing_run_says_why_and_the_next_one_works(make_lab):
@@ -164,6 +165,51 @@ def test_labs_take_turns(make_lab):
     wait_until(lambda: "waiting" in status(second))
     first.stop()
     assert finish(second).status == "finished"
+
+
+def test_a_slider_moved_while_a_run_waits_is_what_it_begins_with(make_lab):
+    first, second = make_lab(**LONG), make_lab("eval_interval", "learning_rate", max_iters=40)
+    first.start()
+    wait_until(lambda: first.runs[-1].losses)
+    second.start()
+    wait_until(lambda: "waiting" in status(second))
+    second.sliders["eval_interval"].value, second.sliders["learning_rate"].value = 20, 0.01
+    first.stop()
+    run = finish(second)
+    assert [event.step for event in run.evaluations] == [0, 20, 40] and run.config.learning_rate == 0.01
+    assert run.label == "eval_interval 20, learning_rate 0.01" and run.marks == {}
+
+
+def test_a_run_says_that_it_waits_also_when_it_is_to_go_on_or_is_paused_meanwhile(make_lab):
+    first, second = make_lab(**LONG), make_lab(**LONG)
+    first.start()
+    wait_until(lambda: first.runs[-1].losses)
+    first.pause()
+    wait_until(lambda: "paused at" in status(first))
+    second.start()
+    wait_until(lambda: second.runs[-1].losses)
+    first.pause()
+    wait_until(lambda: "waiting" in status(first))
+    time.sleep(0.3)
+    assert "waiting" in status(first) and first.view.pause_button.description == "Pause"
+    first.pause()
+    wait_until(lambda: "paused at" in status(first))
+    assert first.view.pause_button.description == "Resume"
+    first.pause()
+    wait_until(lambda: "waiting" in status(first))
+    step = first.runs[-1].step
+    second.stop()
+    wait_until(lambda: first.runs[-1].step > step)
+
+
+def test_a_run_that_has_its_last_evaluation_cannot_be_held(make_lab):
+    lab = make_lab(prediction=PREDICTION)
+    lab.watch = lambda run, event: lab.pause() if isinstance(event, Evaluation) and event.step == 30 else None
+    lab.view.choice.index = 1
+    lab.start()
+    assert finish(lab).status == "finished" and "finished" in status(lab) and "Because" in lab.view.verdict.value
+    lab.pause()
+    assert not lab.held
 
 
 def test_a_new_lab_of_the_same_title_stops_the_old_one(make_lab):

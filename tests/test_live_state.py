@@ -13,11 +13,12 @@ import psutil
 import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
+from matplotlib.text import Annotation
 from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # noqa: F401  (make_lab is a fixture)
 
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
-from gptlib.events import Costs, Estimate, Evaluation, TrainStep
+from gptlib.events import Costs, Estimate, Evaluation, Progress, TrainStep
 from gptlib.live import Lab, Scale, curves, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
 from gptlib.live.curves import LivePlot, draw_run, prepare_axes, x_range
@@ -114,13 +115,59 @@ def test_a_name_stands_in_the_place_of_the_settings(tiny):
     assert distinctions(runs) == ["block_size 8", "wide"]
 
 
+def test_a_run_is_told_apart_by_a_setting_that_only_the_other_one_shows(tiny):
+    runs = [Run(1, tiny(), {"block_size": 8}), Run(2, tiny(dropout=0.5), {"block_size": 8, "dropout": 0.5})]
+    assert distinctions(runs) == ["dropout 0", "dropout 0.5"] and distinctions(runs[:1]) == ["block_size 8"]
+
+
+def test_time_goes_on_between_two_logged_steps(run):
+    run.consume(Progress(8, "train", Costs(train=9.0)))
+    assert (run.step, run.seconds(), run.tokens_per_second()) == (8, 9.0, 8 * 32 / 9)
+
+
+def test_of_several_changes_at_a_step_the_last_one_counts(run):
+    for value in (60, 70):
+        run.mark("eval_interval", value)
+    run.mark("learning_rate", 0.5)
+    assert run.marks == {10: {"eval_interval": 70, "learning_rate": 0.5}} and run.setting("eval_interval") == 70
+    assert "smaller learning_rate (now 0.5)" in diverged(run)
+    run.step = 12
+    run.mark("eval_interval", 80)
+    run.mark("eval_interval", 70)  # as it was
+    assert list(run.marks) == [10]
+
+
+def diverged(run):
+    run.losses = [1.0, 9.0, 9.0, 9.0]
+    return run.divergence()
+
+
+@pytest.mark.parametrize("scale", [Scale(), Scale(log_x=True)])
+def test_the_words_of_a_mark_are_in_the_picture_and_not_in_the_legend(run, scale):
+    run.marks = {1: {"eval_interval": 5, "eval_iters": 50}, 9: {"learning_rate": 0.001}}
+    figure, ax = new_figure()
+    prepare_axes(ax, x_range([run], scale), (1.5, 4.5), scale, run.unit)
+    first, last = [artist for artist in draw_run(ax, run, scale) if isinstance(artist, Annotation)]
+    legend = curves.explain(ax, [run], scale)
+    figure.canvas.draw()
+    assert first.get_text() == "eval_interval 5\neval_iters 50"
+    for text in (first, last):
+        box = text.get_window_extent()
+        assert ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and not box.overlaps(legend.get_window_extent())
+
+
 def test_the_table_has_the_settings_the_losses_and_the_costs(run):
-    run.name, run.marks = "first <b>", [(5, "log_interval 1")]
+    run.name, run.marks = "first <b>", {5: {"log_interval": 1}}
     (row,) = rows([run])
     assert row["settings"] == "block_size 8, from step 5: log_interval 1"
     assert (row["train loss"], row["val loss"]) == ("2.000 ± 0.100", "2.100 ± 0.200")
     assert (row["characters"], row["seconds"], row["characters/s"]) == ("320", "6.0", "53")
     assert "first &lt;b&gt;" in as_table([run]) and 'scope="col"' in as_table([run])
+
+
+def test_tokens_of_several_kinds_are_counted_as_tokens(run, tiny):
+    table = rows([run, Run(2, tiny(), {"tokens": "pairs"}, unit="token")])
+    assert [row["tokens"] for row in table] == ["320", "0"] and "tokens/s" in table[0]
 
 
 def test_memory_stands_beside_what_was_asked(run):
@@ -236,6 +283,24 @@ def test_runs_are_hidden_renamed_and_deleted(make_lab):  # noqa: F811
     assert lab.runs == [second] and "run 1" not in lab.view.image.value
 
 
+def test_a_name_is_shown_as_it_was_typed(make_lab):  # noqa: F811
+    lab = make_lab(max_iters=2)
+    lab.start()
+    lab.rename(finish(lab), r"$\frac$")
+    lab.start()
+    assert finish(lab).status == "finished" and "finished" in lab.view.status.value
+
+
+def test_a_paused_run_stands_in_what_is_folded_out(make_lab):  # noqa: F811
+    lab = make_lab(**LONG)
+    lab.view.folds["Compare the runs"].value = True
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
+    lab.pause()
+    wait_until(lambda: "paused" in status(lab))
+    wait_until(lambda: f"running at {lab.runs[-1].step:,}" in lab.view.table.value)
+
+
 def test_a_deleted_run_stops(make_lab):  # noqa: F811
     lab = make_lab(**LONG)
     lab.start()
@@ -285,6 +350,15 @@ def test_a_preset_sets_what_no_slider_shows_and_says_so(make_lab):  # noqa: F811
 
 
 # --- step, reset, predict --------------------------------------------------------------------------------------
+
+
+def test_what_a_preset_sets_stands_in_the_words_of_its_run(make_lab):  # noqa: F811
+    lab = make_lab(max_iters=2)
+    lab.start()
+    finish(lab)
+    lab.view.preset.value = next(preset for preset in PRESETS if preset.name == "diverging learning rate")
+    lab.start()
+    assert finish(lab).label.endswith("learning_rate 1") and distinctions(lab.runs)[1] == "learning_rate 1"
 
 
 def test_step_is_one_step_and_resume_goes_on_as_before(make_lab):  # noqa: F811

@@ -169,7 +169,9 @@ def test_the_live_lab_ends_with_a_picture_of_every_layer(tiny, dataset):
     while lab._worker.alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "finished at step 12" in lab.view.status.value
-    assert lab.sizes.steps == [0, 5, 10] and "block 1: gradient" in lab.view.image.value
+    assert lab.sizes[lab.runs[0]].steps == [0, 5, 10] and "block 1: gradient" in lab.view.image.value
+    lab.reset()
+    assert "no run yet" in lab.view.image.value
 
 
 # --- figures --------------------------------------------------------------------------------------------

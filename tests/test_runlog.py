@@ -54,7 +54,7 @@ def test_every_line_is_json_and_every_event_but_progress_is_there(log_of, tiny, 
 def test_an_event_comes_back_with_all_its_numbers(tiny, tmp_path):
     log = RunLog(tiny(out_dir=str(tmp_path)), step=0)
     events = [EVALUATION, Saved(5, "folder"), STEP]
-    for event in [Progress(1, "train"), *events]:
+    for event in [Progress(1, "train", Costs()), *events]:
         log(event)
     log.close()
     assert read_log(tmp_path / "log.jsonl") == [{"event": type(e).__name__, **asdict(e)} for e in events]
@@ -165,7 +165,7 @@ def fake_wandb(monkeypatch):
 
 def test_wandb_receives_the_events_with_flat_names(fake_wandb, tiny):
     log = WandbLog(tiny(wandb_project="course"))
-    for event in (Progress(1, "train"), EVALUATION, STEP):
+    for event in (Progress(1, "train", Costs()), EVALUATION, STEP):
         log(event)
     log.close()
     evaluation, step = fake_wandb.logged

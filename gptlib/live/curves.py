@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from gptlib.live.picture import COLORS, GREY, Picture, drawing, encode, new_figure
-from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions
+from gptlib.live.runs import RUNNING, STEPS, Run, Scale, distinctions, in_words
 
 # With the colour two more ways to tell runs apart; the first dash is the plain one.
 MARKERS = "osD^v"
@@ -40,11 +40,19 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
         bars = {"color": color, "ls": "", "marker": marker, "ms": 3, "elinewidth": 1.3, "capsize": 2}
         points = ax.errorbar(evaluated_at, means, errors, **bars)
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
-    for step, text in run.marks:
-        place = scale.place(run, step)
-        artists.append(ax.axvline(place, color=GREY, lw=1, ls=":"))
-        artists.append(ax.text(place, ax.get_ylim()[1], f" {text}", va="top", fontsize=8, color=GREY))
+    for step, settings in run.marks.items():
+        artists += _mark(ax, scale.place(run, step), in_words(settings).replace(", ", "\n"), top=scale.log_x)
     return artists
+
+
+def _mark(ax: Axes, place: float, text: str, top: bool) -> list[Artist]:
+    """A line where something changed, with words beside it, away from the legend."""
+    line = ax.axvline(place, color=GREY, lw=1, ls=":")
+    share = ax.transAxes.inverted().transform(ax.transData.transform((place, ax.get_ylim()[0])))[0]
+    side, shift = ("right", -4) if share > 0.7 else ("left", 4)  # into the picture
+    height, shift_up, va = (1, -3, "top") if top else (0, 3, "bottom")
+    where = {"xycoords": ax.get_xaxis_transform(), "xytext": (shift, shift_up), "textcoords": "offset points"}
+    return [line, ax.annotate(text, (place, height), **where, ha=side, va=va, fontsize=8, color=GREY)]
 
 
 def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float, float]:
@@ -87,7 +95,10 @@ def explain(ax: Axes, runs: Sequence[Run], scale: Scale) -> Artist:
         style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
         handles.append(Line2D([], [], lw=2, ms=4, label=f"run {run.number}: {words}", **style))
     place = "lower left" if scale.log_x else "upper right"  # where a falling curve is not
-    return ax.legend(handles=handles, loc=place, fontsize=8, handlelength=3.2, framealpha=0.85)
+    legend = ax.legend(handles=handles, loc=place, fontsize=8, handlelength=3.2, framealpha=0.85)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # names are shown as they were typed
+    return legend
 
 
 def draw_runs(
@@ -96,7 +107,7 @@ def draw_runs(
     """The static figure of some runs, drawn just as the lab draws them live."""
     figure, ax = new_figure()
     prepare_axes(ax, x_range(runs, scale), loss_range, scale, unit_of(runs))
-    ax.set_title(title, loc="left", fontsize=10)
+    ax.set_title(title, loc="left", fontsize=10, parse_math=False)
     for run in runs:
         draw_run(ax, run, scale)
     explain(ax, runs, scale)
@@ -128,9 +139,8 @@ def _empty_plot(title_lines: int, *axes: Any) -> tuple[Axes, Any, Any]:
 
 def entitle(ax: Axes, title: str) -> Artist:
     """The title, where `Axes.set_title` puts it, but not a part of the axes."""
-    return ax.annotate(
-        title, (0, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points", fontsize=10, va="baseline"
-    )
+    where = {"xycoords": "axes fraction", "xytext": (0, 6), "textcoords": "offset points", "va": "baseline"}
+    return ax.annotate(title, (0, 1), **where, fontsize=10, parse_math=False)
 
 
 def _stamp(ax: Axes, artists: Sequence[Artist]) -> None:

@@ -7,7 +7,7 @@ view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `cho
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -118,8 +118,9 @@ class Lab:
     def new_run(self, number: int, **settings: Any) -> Run:
         """A run as the sliders say, but for `settings`; its number gives it its colour."""
         config = replace(self.base, **{**self.settings(), **settings})
-        shown = {name: getattr(config, name) for name in {**self.sliders, **settings}}
-        return Run((number - 1) % KEPT_RUNS + 1, config, shown)
+        unusual = [name for name, value in asdict(self.base).items() if value != getattr(self.own, name)]  # by a preset
+        shown = {name: getattr(config, name) for name in dict.fromkeys([*self.sliders, *unusual, *settings])}
+        return Run((number - 1) % KEPT_RUNS + 1, config, shown, unit=self.dataset.tokenizer.unit)
 
     def make_trainer(self, run: Run) -> Trainer:
         """What trains; called in the thread."""
@@ -167,7 +168,7 @@ class Lab:
         except UserError as error:
             self.view.say(str(error))
             return
-        run.prediction, run.unit = self.chosen, self.dataset.tokenizer.unit
+        run.prediction = self.chosen
         self.runs = add_run(self.runs, run)
         self._plot = self._new_plot(before=self._plot)
         self._next_frame = 0.0
@@ -196,9 +197,12 @@ class Lab:
 
     def pause(self) -> None:
         """Hold the run, or let it go on."""
+        if not self.running:
+            return
         if self.held:
-            self._worker.resume()
             self._say_held("running on from")
+            self._worker.resume()  # which may have to wait for its turn, and then says so
+            self.view.buttons()
         else:
             self._hold("paused at")
 
@@ -211,6 +215,7 @@ class Lab:
         self._show(self.runs[-1])
         self.view.say(f"{words} step {self.runs[-1].step:,} of {self.runs[-1].config.max_iters:,}")
         self.view.buttons()
+        self.view.folded_out()
 
     def reset(self) -> None:
         """Back to the first settings, with no run and an empty plot."""
@@ -251,15 +256,18 @@ class Lab:
         name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
         if self.sequences_per_step is not None:
             keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
-        if name not in CHANGEABLE or not self.running or self._worker.trainer is None:
+        if name not in CHANGEABLE or not self.running:
             return
+        run, new = self.runs[-1], {name: change["new"]}
         try:
-            self._worker.change(**{name: change["new"]})
+            if self._worker.trainer is None:  # it waits for its turn, and will begin with the new value
+                run.config = replace(run.config, **new)
+                run.settings |= new
+            else:
+                self._worker.change(**new)
+                run.mark(name, change["new"])
         except UserError as error:
             self.view.say(str(error))
-            return
-        run = self.runs[-1]
-        run.marks.append((run.step, in_words({name: change["new"]})))
 
     # --- several runs -----------------------------------------------------------------------------------
 
@@ -324,6 +332,7 @@ class Lab:
     def _begin(self, run: Run) -> Trainer:
         run.config = replace(run.config, threads=self.threads)
         trainer = self.make_trainer(run)
+        trainer.change(**{name: getattr(run.config, name) for name in CHANGEABLE})  # sliders moved meanwhile
         run.vocab_size = trainer.dataset.vocab_size
         run.memory = (memory_in_use(),) * 2
         return trainer
@@ -345,6 +354,8 @@ class Lab:
             self._complete(run)
         if isinstance(event, Evaluation):  # after the picture, for which somebody waits
             self._write(run, worker.trainer)
+        if run.status == FINISHED:  # there is nothing left to hold
+            worker.resume()
 
     def _draw(self, run: Run, event: Event) -> None:
         started = time.perf_counter()
@@ -376,11 +387,11 @@ class Lab:
             run.status, run.message = (FAILED if reason else STOPPED), reason
         if run not in self.runs:  # deleted meanwhile
             return
-        self._show(run)
+        self.view.say(run.summary())
         self.view.buttons()
+        self._show(run)
         if run.prediction and run.status in (FINISHED, DIVERGED):
             self.view.answer(self.prediction.verdict(run.prediction))
-        self.view.say(run.summary())
         self.view.folded_out()
         if run.status == FINISHED:  # now there is time for more than a few words
             trainer = self._worker.trainer
@@ -394,7 +405,6 @@ class Lab:
         warm_up().join()  # it draws from the same random numbers as this run's initial weights
         self._figure_count += 1
         run = self.new_run(self._figure_count, **settings)
-        run.unit = self.dataset.tokenizer.unit
         for event in self._begin(run):
             run.consume(event)
         return run

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gptlib.config import TrainConfig
-from gptlib.events import Costs, Estimate, Evaluation, Event, TrainStep
+from gptlib.events import Costs, Estimate, Evaluation, Event, Progress, TrainStep
 
 RUNNING, FINISHED, STOPPED, DIVERGED, FAILED = "running", "finished", "stopped", "diverged", "failed"
 KEPT_RUNS = 5
@@ -29,7 +29,7 @@ class Run:
 
     number: int  # from 1: gives it its colour, dash and marker
     config: TrainConfig
-    settings: dict[str, Any]  # the values of the lab's sliders: what tells this run from the others
+    settings: dict[str, Any]  # those of the lab's sliders, and others that are not as usual
     status: str = RUNNING
     message: str = ""
     step: int = 0  # optimiser steps done
@@ -38,7 +38,7 @@ class Run:
     clock: list[float] = field(default_factory=list)  # seconds into the run at each of these losses
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluation_clock: list[float] = field(default_factory=list)
-    marks: list[tuple[int, str]] = field(default_factory=list)  # settings changed during the run
+    marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # settings changed during the run: step -> values
     costs: Costs = field(default_factory=Costs)
     drawing: float = 0.0  # seconds spent on drawing
     sampling: float = 0.0  # seconds in which the model wrote samples
@@ -60,6 +60,8 @@ class Run:
         """Take in one event of the Trainer."""
         self.step = event.step
         match event:
+            case Progress():
+                self.costs = event.costs
             case TrainStep():
                 self.step += 1  # its loss was that before the step
                 self.costs = event.costs
@@ -72,6 +74,20 @@ class Run:
                 self.evaluation_clock.append(self.seconds())
                 if event.step >= self.config.max_iters:
                     self.status = FINISHED
+
+    def setting(self, name: str) -> Any:
+        """The value of a setting now, after the changes during the run."""
+        changed = [values[name] for values in self.marks.values() if name in values]
+        return changed[-1] if changed else getattr(self.config, name)
+
+    def mark(self, name: str, value: Any) -> None:
+        """A setting got a new value at this step; of several at one step the last one counts."""
+        here = self.marks.pop(self.step, {})
+        here.pop(name, None)
+        if value != self.setting(name):
+            here[name] = value
+        if here:
+            self.marks[self.step] = here
 
     @property
     def train(self) -> Estimate | None:
@@ -90,7 +106,7 @@ class Run:
 
     def divergence(self) -> str:
         """Why this run leads nowhere, in a sentence; '' as long as it does not."""
-        remedy = f"try a smaller learning_rate (now {self.config.learning_rate:g})"
+        remedy = f"try a smaller learning_rate (now {self.setting('learning_rate'):g})"
         if self.val and not math.isfinite(self.val.mean):
             return f"The model no longer gives numbers; {remedy}"
         last = self.losses[-IN_A_ROW:]
@@ -141,10 +157,13 @@ def add_run(runs: Sequence[Run], run: Run) -> list[Run]:
 
 def distinctions(runs: Sequence[Run]) -> list[str]:
     """What each run is called: its name, or else the settings in which the runs differ, or all of them if in none."""
-    names = {
-        name for run in runs for name in run.settings if any(r.settings.get(name) != run.settings[name] for r in runs)
-    }
-    return [run.name or in_words({k: v for k, v in run.settings.items() if k in names} or run.settings) for run in runs]
+    names = list(dict.fromkeys(name for run in runs for name in run.settings))
+    values = [{name: run.settings.get(name, getattr(run.config, name, None)) for name in names} for run in runs]
+    differ = [name for name in names if any(other[name] != values[0][name] for other in values)]
+    return [
+        run.name or (in_words({name: own[name] for name in differ}) if differ else run.label)
+        for run, own in zip(runs, values, strict=True)
+    ]
 
 
 # --- the axes on which they are compared --------------------------------------------------------------

@@ -12,27 +12,34 @@ from gptlib.config import TrainConfig, as_arguments
 from gptlib.events import Estimate
 from gptlib.live.costs import memory_in_words
 from gptlib.live.picture import COLORS
-from gptlib.live.runs import Run
+from gptlib.live.runs import Run, in_words
 
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     """One row a run: what it was, how it ended and what it cost, as texts."""
+    units = {run.unit for run in runs}
+    unit = units.pop() if len(units) == 1 else "token"
     return [
         {
             "run": f"{run.number}{f': {run.name}' if run.name else ''}",
-            "settings": ", ".join([run.label, *(f"from step {step}: {text}" for step, text in run.marks)]),
+            "settings": _in_words(run),
             "ended": f"{run.status} at {run.step:,}",
             "train loss": _estimate(run.train),
             "val loss": _estimate(run.val),
-            f"{run.unit}s": f"{run.tokens:,}",
+            f"{unit}s": f"{run.tokens:,}",
             "seconds": f"{run.seconds():.1f}",
-            f"{run.unit}s/s": f"{run.tokens_per_second():,.0f}",
+            f"{unit}s/s": f"{run.tokens_per_second():,.0f}",
             "memory": memory_in_words(run),
         }
         for run in runs
     ]
+
+
+def _in_words(run: Run) -> str:
+    changes = (f"from step {step}: {in_words(values)}" for step, values in run.marks.items())
+    return ", ".join([run.label, *changes])
 
 
 def _estimate(estimate: Estimate | None) -> str:

@@ -171,23 +171,28 @@ class Worker:
 
     def _hold(self) -> None:
         """Wait as long as the run is paused, and let others have their turn meanwhile."""
-        if self._go.is_set() or self.stopped:
+        if not self.held or self.stopped:
             return
         started = time.perf_counter()
         self._leave_turn()
-        self._on_hold()
-        self._go.wait()
         self._take_turn()  # or not, if the run was stopped meanwhile; then the loop ends
         self.paused_seconds += time.perf_counter() - started
 
     def _take_turn(self) -> bool:
-        """Wait for the turn; False if the run was stopped before it came."""
-        self._has_turn = _turn.acquire(blocking=False)
-        if not self._has_turn:
-            self._on_wait()
-        while not self._has_turn and not self.stopped:
-            self._has_turn = _turn.acquire(timeout=0.1)
-        return self._has_turn
+        """Wait as long as the run is paused, and for its turn; False if it was stopped before that came."""
+        patience = 0.0
+        while not self.stopped:
+            if self.held:
+                self._on_hold()
+                self._go.wait()
+                patience = 0.0
+            elif _turn.acquire(timeout=patience):
+                self._has_turn = True
+                return True
+            elif not patience:
+                self._on_wait()
+                patience = 0.1
+        return False
 
     def _leave_turn(self) -> None:
         if self._has_turn:

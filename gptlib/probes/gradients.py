@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -238,22 +239,23 @@ class LayerLab(Lab):
     """A live run that shows gradients and updates by layer instead of losses; arguments as those of `Lab`."""
 
     def __init__(self, *sliders: str, title: str = "Gradients and updates by layer", **settings: Any):
-        self.sizes: LayerSizes | None = None
+        self.sizes: WeakKeyDictionary[Run, LayerSizes] = WeakKeyDictionary()
         super().__init__(*sliders, title=title, **{"log_interval": 1, **settings})
 
     def make_trainer(self, run: Run) -> Trainer:
         """What trains, and beside it what measures its layers."""
         trainer = super().make_trainer(run)
-        self.sizes = LayerSizes(trainer.model, fixed_batch(self.dataset, run.config.block_size))
+        self.sizes[run] = LayerSizes(trainer.model, fixed_batch(self.dataset, run.config.block_size))
         return trainer
 
     def watch(self, run: Run, event: Event) -> None:
         """Measure."""
-        self.sizes.consume(event)
+        self.sizes[run].consume(event)
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """Gradients on the left, updates on the right."""
-        picture = plot_layer_sizes(self.sizes, (run.config if run else self.base).max_iters, self.plot_title(run))
+        sizes, steps = (self.sizes.get(run), run.config.max_iters) if run else (None, self.base.max_iters)
+        picture = plot_layer_sizes(sizes, steps, self.plot_title(run))
         return picture.png, picture.alt
 
 
