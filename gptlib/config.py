@@ -29,6 +29,7 @@ def setting(
 
 
 LARGEST_SEED = 2**32 - 1  # torch takes a few bits more
+LARGEST_COUNT = 10**6  # of what a step or an evaluation holds: more is a slip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +75,9 @@ class TrainConfig(Architecture):
     seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0, at_most=LARGEST_SEED)
 
     max_iters: int = setting(2000, "optimiser steps", at_least=0)
-    batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1)
+    batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1, at_most=LARGEST_COUNT)
     gradient_accumulation_steps: int = setting(
-        1, "micro-batches, in each process, whose gradients make one step", at_least=1
+        1, "micro-batches, in each process, whose gradients make one step", at_least=1, at_most=LARGEST_COUNT
     )
 
     optimizer: str = setting("adamw", "muon: Muon for the matrices of the blocks", choices=("adamw", "muon"))
@@ -92,7 +93,9 @@ class TrainConfig(Architecture):
     max_bad_steps: int = setting(10, "steps in a row that are skipped as not finite before the run stops", at_least=1)
 
     eval_interval: int = setting(250, "steps between two evaluations", at_least=1)
-    eval_iters: int = setting(20, "random batches of each split that one evaluation averages", at_least=1)
+    eval_iters: int = setting(
+        20, "random batches of each split that one evaluation averages", at_least=1, at_most=LARGEST_COUNT
+    )
     keep_checkpoints: int = setting(2, "checkpoints kept beside best: latest and those before it", at_least=2)
     log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
 
@@ -102,7 +105,7 @@ class TrainConfig(Architecture):
         "ddp", "what each of several processes holds: the model (ddp) or a part of it (fsdp)", choices=("ddp", "fsdp")
     )
     compile: bool = setting(False, "compile the model by torch.compile (worth it on GPUs)")
-    threads: int = setting(0, "CPU threads; 0: as many as torch chooses", at_least=0)
+    threads: int = setting(0, "CPU threads; 0: as many as torch chooses", at_least=0, at_most=1000)
 
     wandb_log: bool = setting(False, "send the events to Weights & Biases too (pip install wandb)")
     wandb_project: str = setting("gptlib", "the project's name there")
@@ -140,7 +143,8 @@ def check(config: Any) -> None:
     for f in fields(config):
         value = getattr(config, f.name)
         right_type = isinstance(value, (int, float) if f.type is float else f.type)
-        if not right_type or (isinstance(value, bool) and f.type is not bool):
+        storable = not isinstance(value, str) or value == value.encode(errors="replace").decode()  # as TOML, JSON
+        if not right_type or not storable or (isinstance(value, bool) and f.type is not bool):
             raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
         finite = not isinstance(value, float) or math.isfinite(value)
         inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
@@ -178,7 +182,7 @@ def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
     except ValueError as error:

@@ -92,7 +92,7 @@ class Dataset:
             tokens = {split: _read_split(folder, split, meta, tokenizer.dtype) for split in SPLITS}
             fits = all(len(tokens[split]) == meta[f"{split}_tokens"] for split in SPLITS)
             fits = fits and meta["vocab_size"] == tokenizer.vocab_size
-        except (ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             fits = False
         if not fits:
             raise UserError(f"the files in {folder} do not fit together; run: python {folder / 'prepare.py'}")

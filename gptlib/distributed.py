@@ -144,9 +144,19 @@ def parted_like(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 def world_of(environment: Mapping[str, str], parallel: str) -> World:
-    """What torchrun says in its environment variables; alone without them."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    rank, size, local_rank = (int(environment.get(name, default)) for name, default in zip(names, "010", strict=True))
+    """What torchrun says in its environment variables; alone without them.
+
+    Raises:
+        UsageError: some of them are missing, as where a scheduler sets its own.
+    """
+    usual = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+    try:
+        rank, size, local_rank = (int(environment.get(name) or alone) for name, alone in usual.items())
+    except ValueError as error:
+        raise UsageError(f"{', '.join(usual)} must be numbers ({error}): start by torchrun, or unset them") from None
+    missing = [name for name in (*usual, "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
+    if size > 1 and missing:
+        raise UsageError(f"WORLD_SIZE = {size}, but no {', '.join(missing)}: start by torchrun, or unset WORLD_SIZE")
     return World(rank, size, local_rank, parallel)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from gptlib.errors import run_cli
 from gptlib.files import COURSE_DATA
 
 PACKAGES = ("numpy", "safetensors", "tiktoken", "tokenizers", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
@@ -80,14 +81,18 @@ def _kernel() -> Finding:
     remedy = f"{sys.executable} -m ipykernel install --sys-prefix"
     try:
         from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+        from traitlets import TraitError
     except ImportError:
         return Finding("kernel", "jupyter_client is missing", "pip install -c constraints.txt jupyterlab")
     try:
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
         return Finding("kernel", "there is no kernel python3", remedy)
+    except (OSError, ValueError, LookupError, TypeError, TraitError) as error:
+        return Finding("kernel", f"its kernel.json cannot be read ({type(error).__name__})", remedy)
     found = shutil.which(program) or program
-    if program != "python" and not os.path.samefile(found, sys.executable):  # "python" is whoever starts Jupyter
+    same = os.path.exists(found) and os.path.samefile(found, sys.executable)
+    if program != "python" and not same:  # "python" is whoever starts Jupyter
         return Finding("kernel", f"python3 is {found}, which is not this Python", remedy)
     return Finding("kernel", "python3 is this Python")
 
@@ -102,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_cli(main)

@@ -1,10 +1,12 @@
 """Errors that the user can mend: one line that says what is wrong, what is allowed and what to do."""
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable
 
+OUT_OF_MEMORY = "out of memory: choose a smaller batch_size (and more gradient_accumulation_steps), block_size or model"
 PATIENCE = 5.0  # seconds that a process waits for the first one to speak
 
 
@@ -21,16 +23,38 @@ class UsageError(UserError):
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Call `main` as a program: a `UserError` or Ctrl-C becomes one line on stderr and an exit code."""
+    """Call `main` as a program: what the user can mend, and Ctrl-C, become one line on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the sign ± is no reason to end a run
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
-        _let_the_first_process_speak()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _end(OUT_OF_MEMORY, 1)
+    except BrokenPipeError:  # who read the output has left, as `head` does; Python would try to write the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)  # as shells report a program that Ctrl-C ended
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether this is what Python, numpy or torch say when there is no memory left, on a CPU or a GPU."""
+    first_line = next(iter(str(error).splitlines()), "")
+    # torch: "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory"
+    return isinstance(error, MemoryError) or any(words in first_line for words in ("allocate memory", "out of memory"))
+
+
+def _end(message: str, exit_code: int) -> None:
+    _let_the_first_process_speak()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(exit_code)
 
 
 def _let_the_first_process_speak() -> None:

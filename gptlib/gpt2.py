@@ -6,7 +6,6 @@ Three things differ: its linear layers are Conv1D, whose matrices lie transposed
 """
 
 import json
-import pickle
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from gptlib.model import GPT
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu": "gelu"}  # theirs: ours
+NEEDED = ("wte.weight", "wpe.weight")  # which tell vocab_size, n_embd and block_size
 WIDTH_OF_A_HEAD = 64  # in every published GPT-2
 SHOWN_DIFFERENCES = 3
 GPT2_HAS = {"bias": True, "positions": "learned", "qk_norm": False, "smear": False, "bigram": False}
@@ -42,6 +42,8 @@ def load_gpt2(path: str | Path) -> GPT:
         tensors = load_file(path)
         config = path.with_name("config.json")
         settings = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+        if not isinstance(settings, dict):
+            raise ValueError("its config.json holds no settings")
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"cannot read GPT-2 weights from {path} ({error}); give a folder with model.safetensors"
@@ -61,11 +63,12 @@ def load_nanogpt(path: str | Path) -> GPT:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # what a file that is something else makes of a reader of pickles has no end
         raise UserError(f"cannot read {path} as weights ({_first_line(error)}); give nanoGPT's ckpt.pt") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a state dict; give nanoGPT's ckpt.pt")
-    tensors, settings = content.get("model", content), content.get("model_args", {})
+    tensors = content.get("model", content) if isinstance(content, dict) else content
+    settings = content.get("model_args", {}) if isinstance(content, dict) else {}
+    if not (_is_state_dict(tensors) and isinstance(settings, dict)):
+        raise UserError(f"{path} holds no state dict; give nanoGPT's ckpt.pt")
     weights = {_our_name(name): t for name, t in tensors.items() if not name.endswith(NOT_NEEDED)}
     return _model_of(weights, {"activation_function": "gelu", **settings}, path)
 
@@ -78,7 +81,13 @@ def _model_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> G
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _is_state_dict(content: object) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
 
 
 def save_gpt2(model: GPT, folder: str | Path) -> Path:
@@ -118,12 +127,15 @@ def _our_name(name: str) -> str:
 
 def _config_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> GPTConfig:
     """The shape of the model, read off its tensors."""
-    missing = [name for name in ("wte.weight", "wpe.weight") if name not in weights]
+    missing = [name for name in NEEDED if name not in weights]
     if missing:
         raise UserError(f"{path} is not GPT-2: it has no {' and no '.join(missing)}")
+    flat = [f"{name} is {tuple(weights[name].shape)}" for name in NEEDED if weights[name].dim() != 2]
+    if flat:
+        raise UserError(f"{path} is not GPT-2: {' and '.join(flat)}, and no matrix")
     vocab_size, n_embd = weights["wte.weight"].shape
     activation = settings.get("activation_function", "gelu_new")
-    if activation not in ACTIVATIONS:
+    if str(activation) not in ACTIVATIONS:
         raise UserError(f"{path} has the activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
     layers = {name.split(".")[1] for name in weights if name.startswith("h.")}
     return GPTConfig(

@@ -2,8 +2,9 @@
 
 import json
 import math
-import shutil
+import re
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,20 @@ from gptlib.events import Event, Progress
 from gptlib.files import atomic_write
 
 LOG, CONFIG = "log.jsonl", "config.toml"
-_OF_ONE_RUN = (LOG, CONFIG, "latest", "previous*", "best", "damaged")
+_OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|best|damaged")
 
 
 class RunLog:
     """Appends every event but `Progress` to `out_dir/log.jsonl`; each line is complete once written.
 
-    A run from scratch first moves what an earlier run left in `out_dir` to `out_dir/earlier/`.
+    A run from scratch first moves what an earlier run left in `out_dir` to `out_dir/earlier/`, or `earlier-2/`, ...:
+    nothing is deleted. `earlier` is where it went, if there was any.
     """
 
     def __init__(self, config: TrainConfig, step: int):
         folder = Path(config.out_dir)
         try:
-            if config.init_from != "resume":
-                _set_aside(folder)
+            self.earlier = _set_aside(folder) if config.init_from != "resume" else None
             atomic_write(folder / CONFIG, config_as_toml(config))
             _end_last_line(folder / LOG)
             # Without a buffer a line is one call of the system: a kill comes before it or after it.
@@ -70,14 +71,16 @@ def _end_last_line(path: Path) -> None:
             file.write("\n")
 
 
-def _set_aside(folder: Path) -> None:
-    left = [path for pattern in _OF_ONE_RUN for path in folder.glob(pattern)]
-    if left:
-        earlier = folder / "earlier"
-        shutil.rmtree(earlier, ignore_errors=True)
-        earlier.mkdir()
-        for path in left:
-            path.rename(earlier / path.name)
+def _set_aside(folder: Path) -> Path | None:
+    left = [path for path in folder.iterdir() if _OF_ONE_RUN.fullmatch(path.name)] if folder.is_dir() else []
+    if not left:
+        return None
+    names = (folder / ("earlier" if n == 1 else f"earlier-{n}") for n in count(1))
+    earlier = next(name for name in names if not name.exists())
+    earlier.mkdir()
+    for path in left:
+        path.rename(earlier / path.name)
+    return earlier
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

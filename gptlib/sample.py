@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
+import numpy as np
 import torch
 
 from gptlib.checkpoint import load_model
@@ -41,8 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     model.to(device)
     generator = torch.Generator(device).manual_seed(config.seed)
     for _ in range(config.num_samples):
+        tokens = tokens_of(model, saved.tokenizer, config, generator)
         print(config.start, end="", flush=True)
-        for text in saved.tokenizer.decode_stream(tokens_of(model, saved.tokenizer, config, generator)):
+        for text in saved.tokenizer.decode_stream(tokens):
             print(text, end="", flush=True)
         print("\n---------------")
 
@@ -56,13 +58,21 @@ def tokens_of(model: GPT, tokenizer: Tokenizer, config: SampleConfig, generator:
     end = tokenizer.end_of_text
     if config.stop_at_end and end is None:
         raise UserError("stop_at_end = true: this model knows no end of a document; leave it out")
-    if not config.start and end is not None:
-        prompt = torch.tensor([[end]])
-    else:
-        prompt = torch.from_numpy(tokenizer.encode(config.start or "\n"))[None]
+    prompt = tokenizer.encode(config.start) if config.start else _where_a_text_begins(tokenizer)
+    prompt = torch.from_numpy(prompt)[None]
     options = {"temperature": config.temperature, "top_k": config.top_k, "generator": generator}
     tokens = (token.item() for token in generate(model, prompt, config.max_new_tokens, **options))
     return takewhile(lambda token: token != end, tokens) if config.stop_at_end else tokens
+
+
+def _where_a_text_begins(tokenizer: Tokenizer) -> np.ndarray:
+    """Behind the end of the text before, behind a line, or, where a text has no lines, behind its first character."""
+    if tokenizer.end_of_text is not None:
+        return np.array([tokenizer.end_of_text])
+    try:
+        return tokenizer.encode("\n")
+    except UserError:  # not in the vocabulary
+        return np.array([0])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from gptlib.errors import UserError
 from gptlib.model import GPT, KVCache
 from gptlib.tokenizer import Tokenizer
 
+COLD = 1e-4  # from here on the logits divided by the temperature may be too large for a number
+
 
 @torch.inference_mode()
 def generate(
@@ -66,7 +68,7 @@ def generate(
 
 def choose(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
     """One token for each row of logits (B, V) -> (B,)."""
-    if temperature == 0:
+    if temperature < COLD:
         return logits.argmax(dim=-1)
     logits = logits / temperature
     if top_k is None or top_k >= logits.size(-1):

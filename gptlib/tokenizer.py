@@ -294,6 +294,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
                 raise UserError("its pattern is not GPT-2's")
     except FileNotFoundError:
         raise UserError(f"no tokenizer at {path}; prepare the dataset again") from None
-    except (UserError, ValueError, KeyError, TypeError) as error:
+    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a tokenizer file ({error}); prepare the dataset again") from None
     raise UserError(f"{path} has an unknown type {content['type']!r}; known: char, bpe")

@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -18,14 +19,25 @@ DOING = {"train": "training", "evaluate": "evaluating", "compile": "compiling"}
 
 
 class ProgressBar:
-    """The run in the terminal: a bar with loss, speed and time left, and a line for each event."""
+    """The run in the terminal: a bar with loss, speed and time left, and a line for each event.
+
+    Where the terminal, or what reads its output, is gone (`| tee` dies of the same Ctrl-C), the run goes on unseen.
+    """
 
     def __init__(self, trainer: Trainer):
         self._trainer = trainer
+        self._seen = True
         self._bar = tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
+        if self._seen:
+            try:
+                self._show(event)
+            except OSError:
+                self._seen = False
+
+    def _show(self, event: Event) -> None:
         self._bar.update(self._trainer.step - self._bar.n)
         match event:
             case Progress():
@@ -48,7 +60,8 @@ class ProgressBar:
 
     def close(self) -> None:
         """Leave the terminal in order."""
-        self._bar.close()
+        with suppress(OSError):
+            self._bar.close()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -81,7 +94,11 @@ def _consumers(trainer: Trainer) -> list:
         + (f" x {world.size} processes ({config.parallel})" if world.size > 1 else "")
     )
     consumers = [WandbLog(config)] if config.wandb_log else []  # first, since it may refuse
-    consumers += [RunLog(config, trainer.step)] if config.out_dir else []
+    if config.out_dir:
+        log = RunLog(config, trainer.step)
+        consumers.append(log)
+        if log.earlier:
+            print(f"the earlier run in {config.out_dir} is now in {log.earlier}")
     return [*consumers, ProgressBar(trainer)]
 
 
@@ -97,12 +114,19 @@ def _stop_on_signals(trainer: Trainer) -> dict:
 
 def _say_goodbye(trainer: Trainer, argv: list[str]) -> None:
     config = trainer.config
-    if trainer.step < config.max_iters:
-        again = argv if config.init_from == "resume" else [*argv, "--init_from=resume"]  # the last one counts
-        go_on = f"go on with: {PROG} {shlex.join(again)}" if config.out_dir else "nothing was saved: out_dir is empty"
-        print(f"stopped at step {trainer.step} of {config.max_iters}; {go_on}")
+    if trainer.step < config.max_iters or trainer.progress.evaluated_at != trainer.step:
+        print(f"stopped at step {trainer.step} of {config.max_iters}; {_how_to_go_on(trainer, argv)}")
     elif config.out_dir:
         print(f"done: read what it writes with: python -m gptlib.sample --out_dir={shlex.quote(config.out_dir)}")
+
+
+def _how_to_go_on(trainer: Trainer, argv: list[str]) -> str:
+    if not trainer.config.out_dir:
+        return "nothing was saved: out_dir is empty"
+    if trainer.world.size > 1:
+        return "go on with the same command, torchrun and all, and --init_from=resume behind it"
+    again = argv if trainer.config.init_from == "resume" else [*argv, "--init_from=resume"]  # the last one counts
+    return f"go on with: {PROG} {shlex.join(again)}"
 
 
 if __name__ == "__main__":

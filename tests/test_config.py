@@ -23,6 +23,16 @@ def toml(tmp_path):
     return path
 
 
+def test_a_windows_editor_s_mark_at_the_beginning_is_no_setting(tmp_path):
+    (tmp_path / "run.toml").write_bytes(b"\xef\xbb\xbfn_layer = 2\n")
+    assert command_line(str(tmp_path / "run.toml")).n_layer == 2
+
+
+def test_a_text_that_no_file_can_hold_is_refused(refused):
+    with refused("out_dir = 'o\\udcff'", "a text", error=UsageError):
+        command_line("--out_dir=o\udcff")
+
+
 # --- defaults < TOML < command line ---------------------------------------------------------------
 
 

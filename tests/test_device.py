@@ -216,6 +216,19 @@ def test_each_problem_has_one_command(monkeypatch, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "content", ['{"argv": ["/gone/bin/python"], "display_name": "gone"}', "{", "[]", '{"argv": 3}']
+)
+def test_a_kernel_that_is_gone_or_damaged_is_a_finding(content, monkeypatch, tmp_path):
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(content)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    assert "ipykernel install" in doctor._kernel().remedy
+
+
 def test_a_gpu_that_torch_cannot_use_is_noticed(monkeypatch):
     which = doctor.shutil.which
     monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "nvidia-smi" else which(name))

@@ -192,6 +192,7 @@ def test_torchrun_by_its_own_command_ends_when_a_worker_dies_goes_on_and_stops(c
     said = second.communicate(timeout=60)[0]
     stopped_at = checkpoint.load(out, prefer="latest").progress.step
     assert stopped_at > step and f"stopped at step {stopped_at} of 1000000" in said
+    assert "go on with the same command, torchrun and all, and --init_from=resume" in said
 
 
 def test_who_loses_another_process_says_so(course):
@@ -244,9 +245,18 @@ def test_gradients_travel_at_the_last_micro_batch_only(parallel):
 
 def test_torchruns_variables_are_read():
     assert world_of({}, "ddp") == World()
-    assert world_of({"RANK": "5", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}, "fsdp") == World(5, 16, 1, "fsdp")
+    meet = {"MASTER_ADDR": "box1", "MASTER_PORT": "29500"}
+    assert world_of({"RANK": "5", "WORLD_SIZE": "16", "LOCAL_RANK": "1", **meet}, "fsdp") == World(5, 16, 1, "fsdp")
     assert World(5, 16, 1, "fsdp").sharded and not World(0, 1, 0, "fsdp").sharded
     assert World(0, 16).is_main and not World(8, 16, 0).is_main
+
+
+def test_a_part_of_torchruns_variables_is_refused(refused):
+    assert world_of({"RANK": "", "WORLD_SIZE": "1"}, "ddp") == World()
+    with refused("WORLD_SIZE = 2", "no RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT", "unset", error=UsageError):
+        world_of({"WORLD_SIZE": "2"}, "ddp")
+    with refused("must be numbers", "'two'", error=UsageError):
+        world_of({"WORLD_SIZE": "two"}, "ddp")
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def test_the_published_file_has_no_prefix_and_stores_its_masks(tmp_path):
         (lambda t: t.update({"ln_f.weight": torch.ones(3)}), "ln_f.weight is (3,), not (16,)"),
         (lambda t: t.update({"ln_f.weight": torch.ones(16, dtype=torch.int32)}), "ln_f.weight is torch.int32"),
         (lambda t: t.pop("wte.weight"), "no wte.weight"),
+        (lambda t: t.update({"wpe.weight": torch.ones(3)}), "wpe.weight is (3,), and no matrix"),
     ],
 )
 def test_a_file_that_is_not_gpt2_is_refused(change, words, tmp_path, refused):
@@ -72,6 +73,14 @@ def test_a_file_that_is_not_gpt2_is_refused(change, words, tmp_path, refused):
     change(tensors)
     save_file(tensors, tmp_path / "model.safetensors")
     with refused(words):
+        GPT.from_gpt2(tmp_path)
+
+
+@pytest.mark.parametrize("settings", ["[1]", "{", '{"activation_function": ["gelu"]}'])
+def test_odd_settings_are_refused(settings, tmp_path, refused):
+    theirs(**SHAPES[0]).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(settings)
+    with refused(str(tmp_path)):
         GPT.from_gpt2(tmp_path)
 
 
@@ -129,7 +138,18 @@ class Trap:
         return print, ("executed",)
 
 
-@pytest.mark.parametrize("content", [Trap(), [1, 2], {"model": {"transformer.wte.weight": torch.ones(3, 4)}}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(Trap(), [1, 2], {"model": {"transformer.wte.weight": torch.ones(3, 4)}}),
+        *(
+            {"model": None},
+            {"model": {1: torch.ones(2)}},
+            {"model": {"wte.weight": 3}},
+            {"model": {}, "model_args": None},
+        ),
+    ],
+)
 def test_what_is_no_checkpoint_of_nanogpt_is_refused(tmp_path, refused, content, capsys):
     torch.save(content, tmp_path / "ckpt.pt")
     with refused(str(tmp_path / "ckpt.pt")):
@@ -143,6 +163,13 @@ def test_the_first_three_differences_of_a_nanogpt_are_named(tmp_path, refused):
         del tensors[f"transformer.{name}"]
     torch.save({"model": tensors, "model_args": {"n_head": 2}}, tmp_path / "ckpt.pt")
     with refused("in 4 places", "h.0.ln_1.weight is missing", "h.0.mlp.c_fc.weight is missing"):
+        GPT.from_nanogpt(tmp_path / "ckpt.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"a text file\n", b"]", bytes(range(256))])
+def test_a_file_that_is_something_else_is_one_line(content, tmp_path, refused):
+    (tmp_path / "ckpt.pt").write_bytes(content)
+    with refused("cannot read", "ckpt.pt"):
         GPT.from_nanogpt(tmp_path / "ckpt.pt")
 
 

@@ -18,6 +18,7 @@ from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # 
 
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
+from gptlib.errors import OUT_OF_MEMORY
 from gptlib.events import Costs, Estimate, Evaluation, Progress, TrainStep
 from gptlib.live import Lab, Scale, curves, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
@@ -26,7 +27,7 @@ from gptlib.live.presets import PRESETS
 from gptlib.live.runs import FAILED, Run, add_run, distinctions
 from gptlib.live.sample import FEWEST, MOST, short_sample
 from gptlib.live.table import as_csv, as_table, command, download, rows
-from gptlib.live.worker import OUT_OF_MEMORY, reason_for
+from gptlib.live.worker import reason_for
 from gptlib.train import PROG
 
 MIB = 2**20

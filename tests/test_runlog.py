@@ -129,10 +129,15 @@ def test_a_run_from_scratch_sets_the_earlier_one_aside(log_of):
     assert {p.name for p in (path.parent / "earlier").iterdir()} >= {"latest", "best", "config.toml"}
 
 
-def test_only_the_last_earlier_run_is_kept(log_of):
+def test_no_earlier_run_is_ever_deleted_and_nothing_of_others_is_moved(log_of, tmp_path):
+    (tmp_path / "run" / "earlier").mkdir(parents=True)
+    (tmp_path / "run" / "earlier" / "notes.txt").write_text("mine")
+    (tmp_path / "run" / "previous_work").mkdir()
     for max_iters in (1, 2, 3):
         path = log_of("run", max_iters=max_iters)
-    assert max(e["step"] for e in read_log(path.parent / "earlier" / "log.jsonl")) == 2
+    last = [max(e["step"] for e in read_log(path.parent / name / "log.jsonl")) for name in ("earlier-2", "earlier-3")]
+    assert last == [1, 2] and (path.parent / "earlier" / "notes.txt").exists()
+    assert (path.parent / "previous_work").exists()
 
 
 def test_files_of_others_stay(log_of, tmp_path):

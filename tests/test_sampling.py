@@ -125,6 +125,10 @@ def test_tokens_are_drawn_by_their_probability_at_the_temperature(temperature):
     torch.testing.assert_close(drawn, (LOGITS / temperature).softmax(0), rtol=0, atol=0.015)
 
 
+def test_a_temperature_next_to_nothing_is_none():
+    assert frequencies(temperature=1e-40, top_k=3)[4] == 1
+
+
 def test_top_k_leaves_the_k_likeliest_in_proportion():
     drawn = frequencies(temperature=1.0, top_k=2)
     torch.testing.assert_close(drawn[[0, 4]], LOGITS[[0, 4]].softmax(0), rtol=0, atol=0.015)

@@ -8,14 +8,13 @@ from typing import Any
 
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
-from gptlib.errors import UserError
+from gptlib.errors import OUT_OF_MEMORY, UserError, is_out_of_memory
 from gptlib.events import Event, TrainStep
 from gptlib.live.kernel import kernel
 from gptlib.trainer import Trainer
 
 _turn = threading.Lock()  # two runs at once would fight for the same cores: the second waits for its turn
 QUIET = 1.0  # seconds after a cell: then its outputs stand in the page too
-OUT_OF_MEMORY = "out of memory: choose a smaller batch_size (and more gradient_accumulation_steps), block_size or model"
 
 
 @cache
@@ -52,11 +51,9 @@ def reason_for(error: Exception) -> str:
     """Why a run failed, in one plain sentence."""
     if isinstance(error, UserError):
         return str(error)
-    first_line = next(iter(str(error).splitlines()), "")
-    # torch: "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory"
-    out_of_memory = ("allocate memory", "out of memory")
-    if isinstance(error, MemoryError) or any(words in first_line for words in out_of_memory):
+    if is_out_of_memory(error):
         return OUT_OF_MEMORY
+    first_line = next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
 
 
