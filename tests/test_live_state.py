@@ -23,6 +23,7 @@ from gptlib.events import Costs, Estimate, Evaluation, Progress, TrainStep
 from gptlib.live import Lab, Scale, curves, draw_runs, new_figure
 from gptlib.live.costs import cost_bar, memory_in_words
 from gptlib.live.curves import LivePlot, draw_run, prepare_axes, x_range
+from gptlib.live.kernel import Kernel
 from gptlib.live.presets import PRESETS
 from gptlib.live.runs import FAILED, Run, add_run, distinctions
 from gptlib.live.sample import FEWEST, MOST, short_sample
@@ -533,6 +534,18 @@ def test_an_answer_that_waits_until_a_cell_has_ended_is_not_missed(watched_lab):
     assert not watched_lab.held
     kernel.end_cell()
     wait_until(lambda: watched_lab.held)
+
+
+def test_a_click_that_is_answered_beside_a_cell_does_not_end_the_cell():
+    kernel = Kernel()
+    assert kernel.idle_for() == math.inf
+    kernel.begin_cell()
+    click = threading.Thread(target=lambda: (kernel.begin_cell(), kernel.end_cell()))
+    click.start()
+    click.join()
+    assert kernel.idle_for() == 0
+    kernel.end_cell()
+    assert 0 < kernel.idle_for() < 1
 
 
 def test_a_lab_without_a_page_goes_on(make_lab, monkeypatch):  # noqa: F811

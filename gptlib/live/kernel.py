@@ -1,6 +1,7 @@
 """What a lab knows of the kernel that it lives in."""
 
 import math
+import threading
 import time
 from functools import cache
 
@@ -8,9 +9,13 @@ from IPython import get_ipython
 
 
 class Kernel:
-    """Whether a cell runs: meanwhile the kernel may be deaf to the page, and the cores have other work."""
+    """Whether a cell runs: meanwhile the kernel may be deaf to the page, and the cores have other work.
+
+    JupyterLab has a click answered in a thread of its own ("subshell"), which may end while a cell runs in another.
+    """
 
     def __init__(self):
+        self._busy: set[int] = set()  # threads
         self._idle_since = -math.inf
         if (shell := get_ipython()) is not None:
             self.begin_cell()  # the one that makes the first lab
@@ -19,15 +24,16 @@ class Kernel:
 
     def begin_cell(self) -> None:
         """A cell, or the answer to a click, begins to run."""
-        self._idle_since = math.inf
+        self._busy.add(threading.get_ident())
 
     def end_cell(self) -> None:
         """It has ended."""
+        self._busy.discard(threading.get_ident())
         self._idle_since = time.monotonic()
 
     def idle_for(self) -> float:
         """Seconds since the last cell ended; 0 while one runs."""
-        return max(0.0, time.monotonic() - self._idle_since)
+        return 0.0 if self._busy else time.monotonic() - self._idle_since
 
 
 @cache
