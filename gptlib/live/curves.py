@@ -47,8 +47,8 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
 
 def _mark(ax: Axes, place: float, text: str, top: bool) -> list[Artist]:
     """A line where something changed, with words beside it, away from the legend."""
-    line = ax.axvline(place, color=GREY, lw=1, ls=":")
     share = ax.transAxes.inverted().transform(ax.transData.transform((place, ax.get_ylim()[0])))[0]
+    line = ax.axvline(place, ymax=1 if top or share < 0.5 else 0.5, color=GREY, lw=1, ls=":")
     side, shift = ("right", -4) if share > 0.7 else ("left", 4)  # into the picture
     height, shift_up, va = (1, -3, "top") if top else (0, 3, "bottom")
     where = {"xycoords": ax.get_xaxis_transform(), "xytext": (shift, shift_up), "textcoords": "offset points"}
