@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from gptlib.errors import UsageError
+from gptlib.errors import UsageError, first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -106,6 +106,6 @@ def compile_obstacle(device: torch.device) -> str:
 def compile_failure(error: RuntimeError) -> str:
     """What went wrong when `torch.compile` was tried, in a line with the remedy."""
     cause = getattr(error, "inner_exception", error)  # of torch's own errors, which go on for pages
-    reason = next(iter(str(cause).splitlines()), "")
+    reason = first_line(cause)
     remedy = "set CXX to a C++ compiler that works" if "C++ compile" in reason else "leave it out by --compile=false"
     return f"{type(cause).__name__}: {reason}; {remedy}"

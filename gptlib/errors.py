@@ -44,11 +44,16 @@ def run_cli(main: Callable[[], None]) -> None:
         sys.exit(130)  # as shells report a program that Ctrl-C ended
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without the pages that may follow; '' if it says nothing."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether this is what Python, numpy or torch say when there is no memory left, on a CPU or a GPU."""
-    first_line = next(iter(str(error).splitlines()), "")
     # torch: "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory"
-    return isinstance(error, MemoryError) or any(words in first_line for words in ("allocate memory", "out of memory"))
+    said = first_line(error)
+    return isinstance(error, MemoryError) or any(words in said for words in ("allocate memory", "out of memory"))
 
 
 def _end(message: str, exit_code: int) -> None:

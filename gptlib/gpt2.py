@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gptlib.config import GPTConfig
-from gptlib.errors import UserError
+from gptlib.errors import UserError, first_line
 from gptlib.files import atomic_files
 from gptlib.model import GPT
 
@@ -64,7 +64,9 @@ def load_nanogpt(path: str | Path) -> GPT:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a file that is something else makes of a reader of pickles has no end
-        raise UserError(f"cannot read {path} as weights ({_first_line(error)}); give nanoGPT's ckpt.pt") from None
+        raise UserError(
+            f"cannot read {path} as weights ({first_line(error) or type(error).__name__}); give nanoGPT's ckpt.pt"
+        ) from None
     tensors = content.get("model", content) if isinstance(content, dict) else content
     settings = content.get("model_args", {}) if isinstance(content, dict) else {}
     if not (_is_state_dict(tensors) and isinstance(settings, dict)):
@@ -78,10 +80,6 @@ def _model_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> G
     _refuse_differences(weights, model.state_dict(), path)
     model.load_state_dict(weights)
     return model.eval()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _is_state_dict(content: object) -> bool:

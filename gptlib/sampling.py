@@ -33,7 +33,7 @@ def generate(
 
     Args:
         prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
-        temperature: the logits are divided by it; 0 always takes the likeliest token.
+        temperature: the logits are divided by it; 0, or less than `COLD`, always takes the likeliest token.
         top_k: choose among the k likeliest tokens only.
         generator: source of chance; the global one if None.
         exact: past block_size tokens, predict from all of the last block_size.

@@ -156,11 +156,13 @@ class Trainer:
     def _try(self, forward: nn.Module) -> None:
         """Forward and backward once, which is when a model is compiled. Nothing of it stays, no chance is used up."""
         x, y = next(self._micro_batches())
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            with autocast(self.device, self.dtype):
-                loss = forward(x, y)[1]
-            loss.backward()
-        self.model.zero_grad(set_to_none=True)
+        try:
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                with autocast(self.device, self.dtype):
+                    loss = forward(x, y)[1]
+                loss.backward()
+        finally:
+            self.model.zero_grad(set_to_none=True)
 
     # --- the loop ---------------------------------------------------------------------------------
 

@@ -129,6 +129,24 @@ def test_a_compiled_run_says_so_first_and_comes_to_the_same(tiny, dataset, witho
         torch.testing.assert_close(trainer.model.state_dict()[name], value, rtol=0, atol=1e-6)
 
 
+def test_a_trial_that_fails_half_way_leaves_no_gradient_to_the_first_step(
+    tiny, dataset, without_a_compiler, monkeypatch
+):
+    def fail(model):
+        def forward(x, y):
+            model(x, y)[1].backward()
+            raise RuntimeError("too late")
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.warns(UserWarning, match="RuntimeError: too late"):
+        trainer, _ = trained(tiny(compile=True, max_iters=1, grad_clip=0.0), dataset)
+    plain, _ = trained(tiny(max_iters=1, grad_clip=0.0), dataset)
+    states = [t.optimizer.state_dict()["state"][0]["exp_avg"] for t in (trainer, plain)]
+    torch.testing.assert_close(*states)
+
+
 def test_what_fails_on_the_model_alone_is_said_and_the_run_goes_on(tiny, dataset, without_a_compiler, monkeypatch):
     def fail(graph, inputs):
         raise NotImplementedError("no kernel for that\nand a page of details")

@@ -41,7 +41,8 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
         points = ax.errorbar(evaluated_at, means, errors, **bars)
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
     for step, settings in run.marks.items():
-        artists += _mark(ax, scale.place(run, step), in_words(settings).replace(", ", "\n"), top=scale.log_x)
+        words = "\n".join(in_words({name: value}) for name, value in settings.items())
+        artists += _mark(ax, scale.place(run, step), words, top=scale.log_x)
     return artists
 
 

@@ -24,7 +24,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     return [
         {
             "run": f"{run.number}{f': {run.name}' if run.name else ''}",
-            "settings": _in_words(run),
+            "settings": _settings(run),
             "ended": f"{run.status} at {run.step:,}",
             "train loss": _estimate(run.train),
             "val loss": _estimate(run.val),
@@ -37,7 +37,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     ]
 
 
-def _in_words(run: Run) -> str:
+def _settings(run: Run) -> str:
     changes = (f"from step {step}: {in_words(values)}" for step, values in run.marks.items())
     return ", ".join([run.label, *changes])
 

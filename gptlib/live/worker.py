@@ -8,7 +8,7 @@ from typing import Any
 
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
-from gptlib.errors import OUT_OF_MEMORY, UserError, is_out_of_memory
+from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
 from gptlib.events import Event, TrainStep
 from gptlib.live.kernel import kernel
 from gptlib.trainer import Trainer
@@ -53,8 +53,8 @@ def reason_for(error: Exception) -> str:
         return str(error)
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
-    first_line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    said = first_line(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class Worker:
