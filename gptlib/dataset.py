@@ -196,8 +196,17 @@ def draw_starts(tokens: Tokens, block_size: int, count: int, key: tuple[int, ...
     return np.random.default_rng(key).integers(0, last_start(tokens, block_size), size=count, endpoint=True)
 
 
-def cut_windows(tokens: Tokens, starts: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it."""
+def cut_windows(
+    tokens: Tokens, starts: np.ndarray, block_size: int, vocab_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.
+
+    Raises:
+        UserError: a token in them is not among the first `vocab_size`, where that is given.
+    """
     windows = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)
+    if vocab_size and windows.max() >= vocab_size:  # looked for here, since to read a whole corpus takes minutes
+        held = f"the text holds token {windows.max()}, and the vocabulary ends at {vocab_size - 1}"
+        raise UserError(f"{held}; prepare the dataset again")
     windows = torch.from_numpy(windows)
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()

@@ -35,11 +35,11 @@ def random_batch_losses(
 
     Several processes compute a batch each at the same time; what they yield together is what one alone would.
     """
-    block_size = model.config.block_size
+    block_size, vocab_size = model.config.block_size, model.config.vocab_size
     starts = draw_starts(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
     for done in range(0, eval_iters, world.size):
         batch = starts[min(done + world.rank, eval_iters - 1)]
-        losses = world.gather(sequence_losses(model, *cut_windows(tokens, batch, block_size)))
+        losses = world.gather(sequence_losses(model, *cut_windows(tokens, batch, block_size, vocab_size)))
         yield losses[: eval_iters - done].flatten()
 
 
@@ -65,8 +65,8 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estim
     Raises:
         UserError: the text is shorter than one window.
     """
-    block_size = model.config.block_size
+    block_size, vocab_size = model.config.block_size, model.config.vocab_size
     starts = np.arange(0, last_start(tokens, block_size) + 1, block_size)
     batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
-    losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size)) for batch in batches]
+    losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size, vocab_size)) for batch in batches]
     return Estimate(torch.cat(losses).double().mean().item(), 0.0, len(starts))

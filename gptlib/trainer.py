@@ -242,7 +242,7 @@ class Trainer:
         shape = (config.gradient_accumulation_steps, self.world.size, config.batch_size)
         starts = draw_starts(self.dataset.train, config.block_size, math.prod(shape), key).reshape(shape)
         for micro_starts in starts[:, self.world.rank]:
-            x, y = cut_windows(self.dataset.train, micro_starts, config.block_size)
+            x, y = cut_windows(self.dataset.train, micro_starts, config.block_size, self.dataset.vocab_size)
             if self.device.type == "cuda":  # pinned memory lets the copy run while the GPU computes
                 x, y = x.pin_memory(), y.pin_memory()
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
