@@ -1,9 +1,11 @@
-"""The one set of requirements, and what importing the package may pull in."""
+"""The one set of requirements, what importing the package may pull in, and how large its core may grow."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -16,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 LINES = [*PROJECT["dependencies"], *(line for name in ("hf", "site", "serve", "dev") for line in EXTRAS[name])]
+CORE = sorted((ROOT / "gptlib").glob("*.py"))
 DIRECT = [req for req in map(requirements.Requirement, LINES) if req.name != PROJECT["name"]]
 
 
@@ -72,7 +75,7 @@ def test_importing_the_package_leaves_the_heavy_ones_alone():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "gptlib").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
 def test_the_core_never_imports_what_is_built_on_it(path):
     upper = ("gptlib.live", "gptlib.probes", "gptlib.course", "gptlib.exercises")
     imported = []
@@ -83,3 +86,32 @@ def test_the_core_never_imports_what_is_built_on_it(path):
             assert node.level == 0, "imports are absolute here"
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     assert [name for name in imported if name.startswith(upper)] == []
+
+
+# --- size ---------------------------------------------------------------------------------------------------
+
+
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def lines_of_code(source):
+    """The lines that are left without empty ones, comments and docstrings."""
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in NO_CODE]
+    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+def test_lines_of_code_are_counted():
+    assert lines_of_code('"""Doc\nstring."""\n\n# why\ndef f():\n    """Doc."""\n    g(\n        "a"\n    )\n') == 4
+
+
+def test_the_core_stays_small():
+    assert sum(lines_of_code(path.read_text(encoding="utf-8")) for path in CORE) < 2500
+
+
+@pytest.mark.parametrize("name", ["model", "trainer"])
+def test_model_and_trainer_are_each_read_in_one_sitting(name):
+    assert len((ROOT / "gptlib" / f"{name}.py").read_text(encoding="utf-8").splitlines()) < 350
