@@ -19,17 +19,14 @@ class Tokenizer(ABC):
     """What every tokenizer can do.
 
     Attributes:
+        vocab_size: how many different tokens there are (V).
         unit: what one token is, for labels and sentences: "nats per " + unit.
         end_of_text: the token that stands between documents; None where there is none.
     """
 
+    vocab_size: int
     unit = "token"
     end_of_text: int | None = None
-
-    @property
-    @abstractmethod
-    def vocab_size(self) -> int:
-        """How many different tokens there are (V)."""
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
@@ -72,17 +69,13 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, chars: str):
         self.chars = "".join(sorted(set(chars)))
+        self.vocab_size = len(self.chars)
         self._code_points = _code_points(self.chars)
 
     @classmethod
     def from_text(cls, text: str) -> "CharTokenizer":
         """The tokenizer of all characters that stand in `text`."""
         return cls("".join(set(text)))
-
-    @property
-    def vocab_size(self) -> int:
-        """How many different characters there are."""
-        return len(self.chars)
 
     def encode(self, text: str) -> np.ndarray:
         """Token numbers of `text`, shape (len(text),), int64.
@@ -142,6 +135,7 @@ class BPETokenizer(Tokenizer):
             raise UserError("not a byte pair vocabulary: it has not every byte; learn it again")
         self.end_of_text = len(self.pieces) if end_of_text else None
         self.pieces += [END_OF_TEXT] if end_of_text else []
+        self.vocab_size = len(self.pieces)
         # tiktoken joins any two tokens that make a third, the lowest number first. That is the same as to join the
         # learned pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
         self.encoding = tiktoken.Encoding("learned", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
@@ -208,11 +202,6 @@ class BPETokenizer(Tokenizer):
             raise UserError(f"vocab_size = {vocab_size}: must be from {len(BYTES)} to {largest}")
         return BPETokenizer(self.learned[: vocab_size - len(BYTES)], self.alphabet)
 
-    @property
-    def vocab_size(self) -> int:
-        """The 256 bytes, the pairs, and the end of text if there is one."""
-        return len(self.pieces)
-
     def encode(self, text: str) -> np.ndarray:
         """Token numbers of `text`, shape (number of tokens,), int64.
 
@@ -223,11 +212,7 @@ class BPETokenizer(Tokenizer):
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for; what is not UTF-8 becomes U+FFFD, the question mark on a diamond."""
-        return self.decode_bytes(tokens).decode("utf-8", errors="replace")
-
-    def decode_bytes(self, tokens: Iterable[int]) -> bytes:
-        """The bytes that `tokens` stand for."""
-        return b"".join(self.pieces[token] for token in _as_array(tokens).tolist())
+        return b"".join(self.pieces[token] for token in _as_array(tokens).tolist()).decode("utf-8", errors="replace")
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """The text in whole characters: bytes of which more are needed wait for the next token."""
