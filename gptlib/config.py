@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import operator
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,19 +13,9 @@ from typing import Any, NoReturn, TypeVar
 from gptlib.errors import UsageError
 
 
-def setting(
-    default: Any,
-    doc: str,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field that knows its meaning and its range; `check` enforces them."""
-    limits = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    limits = {name: bound for name, bound in limits.items() if bound is not None}
+def setting(default: Any, doc: str, *, choices: tuple[str, ...] = (), **limits: float) -> Any:
+    """A dataclass field that knows its meaning and its range, by the names in `_WITHIN`; `check` enforces them."""
+    limits = {name.replace("_", " "): bound for name, bound in limits.items()}
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
 
 
@@ -130,12 +121,7 @@ class TrainConfig(Architecture):
 
 # --- checking -------------------------------------------------------------------------------------
 
-_WITHIN = {
-    "at least": lambda value, bound: value >= bound,
-    "above": lambda value, bound: value > bound,
-    "at most": lambda value, bound: value <= bound,
-    "below": lambda value, bound: value < bound,
-}
+_WITHIN = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
 
 
 def check(config: Any) -> None:
