@@ -22,8 +22,6 @@ TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "ml
 NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu": "gelu"}  # theirs: ours
 NEEDED = ("wte.weight", "wpe.weight")  # which tell vocab_size, n_embd and block_size
-WIDTH_OF_A_HEAD = 64  # in every published GPT-2
-SHOWN_DIFFERENCES = 3
 GPT2_HAS = {"bias": True, "positions": "learned", "qk_norm": False, "smear": False, "bigram": False}
 
 
@@ -48,9 +46,8 @@ def load_gpt2(path: str | Path) -> GPT:
         raise UserError(
             f"cannot read GPT-2 weights from {path} ({error}); give a folder with model.safetensors"
         ) from None
-    weights = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith(NOT_NEEDED)}
-    weights = {name: t.t() if name.endswith(TRANSPOSED) and t.dim() == 2 else t for name, t in weights.items()}
-    return _model_of(weights, settings, path)
+    tensors = {name: t.t() if name.endswith(TRANSPOSED) and t.dim() == 2 else t for name, t in tensors.items()}
+    return _model_of(tensors, settings, path)
 
 
 def load_nanogpt(path: str | Path) -> GPT:
@@ -67,40 +64,29 @@ def load_nanogpt(path: str | Path) -> GPT:
         raise UserError(
             f"cannot read {path} as weights ({first_line(error) or type(error).__name__}); give nanoGPT's ckpt.pt"
         ) from None
-    tensors = content.get("model", content) if isinstance(content, dict) else content
-    settings = content.get("model_args", {}) if isinstance(content, dict) else {}
-    if not (_is_state_dict(tensors) and isinstance(settings, dict)):
+    content = content if isinstance(content, dict) else {}
+    tensors, settings = content.get("model", content), content.get("model_args", {})
+    whole = isinstance(tensors, dict) and isinstance(settings, dict)
+    if not (whole and all(isinstance(name, str) and isinstance(t, Tensor) for name, t in tensors.items())):
         raise UserError(f"{path} holds no state dict; give nanoGPT's ckpt.pt")
-    weights = {_our_name(name): t for name, t in tensors.items() if not name.endswith(NOT_NEEDED)}
-    return _model_of(weights, {"activation_function": "gelu", **settings}, path)
+    return _model_of(tensors, {"activation_function": "gelu", **settings}, path)
 
 
-def _model_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> GPT:
-    model = GPT(_config_of(weights, settings, path))
-    _refuse_differences(weights, model.state_dict(), path)
-    model.load_state_dict(weights)
-    return model.eval()
-
-
-def _is_state_dict(content: object) -> bool:
-    return isinstance(content, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
-    )
-
-
-def save_gpt2(model: GPT, folder: str | Path) -> Path:
+def save_gpt2(model: GPT, folder: str | Path) -> None:
     """Write `model.safetensors` and `config.json` as GPT-2's own code reads them.
 
     Raises:
         UserError: a model with settings that GPT-2 does not know, no biases for one; a folder that cannot be written.
     """
-    config, folder = model.config, Path(folder)
+    config = model.config
     for name, needed in GPT2_HAS.items():
         if getattr(config, name) != needed:
             raise UserError(
                 f"{name} = {getattr(config, name)!r}: GPT-2 has {needed!r}; train with --{name}={needed} to export it"
             )
-    tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in model.state_dict().items()}
+    tensors = {
+        name: (t.t() if name.endswith(TRANSPOSED) else t).contiguous().cpu() for name, t in model.state_dict().items()
+    }
     settings = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -113,14 +99,30 @@ def save_gpt2(model: GPT, folder: str | Path) -> Path:
         "activation_function": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
     }
     with atomic_files(folder, "model.safetensors", "config.json") as stage:
-        contiguous = {name: t.contiguous().cpu() for name, t in tensors.items()}
-        save_file(contiguous, stage / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, stage / "model.safetensors", metadata={"format": "pt"})
         (stage / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return folder
 
 
-def _our_name(name: str) -> str:
-    return name.removeprefix("_orig_mod.").removeprefix("transformer.")  # torch.compile's mark, GPT-2's own
+def _model_of(tensors: dict[str, Tensor], settings: dict, path: str | Path) -> GPT:
+    weights = {
+        name.removeprefix("_orig_mod.").removeprefix("transformer."): tensor  # torch.compile's mark, GPT-2's own
+        for name, tensor in tensors.items()
+        if not name.endswith(NOT_NEEDED)
+    }
+    model = GPT(_config_of(weights, settings, path))
+    wanted = model.state_dict()
+    differences = [f"{name} is missing" for name in wanted if name not in weights]
+    differences += [f"{name} is not GPT-2's" for name in weights if name not in wanted]
+    for name in weights.keys() & wanted.keys():
+        if weights[name].shape != wanted[name].shape:
+            differences.append(f"{name} is {tuple(weights[name].shape)}, not {tuple(wanted[name].shape)}")
+        elif weights[name].dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            differences.append(f"{name} is {weights[name].dtype}, not a float")
+    if differences:
+        shown = "; ".join(sorted(differences)[:3])
+        raise UserError(f"{path} does not fit GPT-2 in {len(differences)} places: {shown}")
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def _config_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> GPTConfig:
@@ -140,21 +142,8 @@ def _config_of(weights: dict[str, Tensor], settings: dict, path: str | Path) -> 
         vocab_size=vocab_size,
         block_size=weights["wpe.weight"].shape[0],
         n_layer=max(1, len(layers)),
-        n_head=settings.get("n_head", max(1, n_embd // WIDTH_OF_A_HEAD)),
+        n_head=settings.get("n_head", max(1, n_embd // 64)),  # as wide as in every published GPT-2
         n_embd=n_embd,
         activation=ACTIVATIONS[activation],
         bias="ln_f.bias" in weights,
     )
-
-
-def _refuse_differences(found: dict[str, Tensor], wanted: dict[str, Tensor], path: str | Path) -> None:
-    differences = [f"{name} is missing" for name in wanted if name not in found]
-    differences += [f"{name} is not GPT-2's" for name in found if name not in wanted]
-    for name in found.keys() & wanted.keys():
-        if found[name].shape != wanted[name].shape:
-            differences.append(f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}")
-        elif found[name].dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            differences.append(f"{name} is {found[name].dtype}, not a float")
-    if differences:
-        shown = "; ".join(sorted(differences)[:SHOWN_DIFFERENCES])
-        raise UserError(f"{path} does not fit GPT-2 in {len(differences)} places: {shown}")
