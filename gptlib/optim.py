@@ -14,31 +14,26 @@ MUON_MOMENTUM = 0.9
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
 
-def is_matrix_of_block(name: str, parameter: Tensor) -> bool:
-    """Whether Muon takes it: the matrices inside the blocks, and neither embeddings nor vectors."""
-    return parameter.dim() == 2 and name.startswith("h.")
-
-
-def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """Who is moved how: matrices decay, vectors (biases, layer norms) do not, since zero only distorts them.
-
-    `lr_scale` is the group's own learning rate, as a multiple of the scheduled one.
-    """
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    muon = [p for name, p in named if config.optimizer == "muon" and is_matrix_of_block(name, p)]
-    rest = [p for name, p in named if config.optimizer != "muon" or not is_matrix_of_block(name, p)]
-    groups = [
-        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
-        {"params": muon, "weight_decay": 0.0, "muon": True, "lr_scale": config.muon_lr / config.learning_rate},
-    ]
-    groups = [{"muon": False, "lr_scale": 1.0} | group for group in groups if group["params"]]
-    return [group | {"lr": config.learning_rate * group["lr_scale"]} for group in groups]
-
-
 def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
-    """The optimiser of a run, over the groups of `parameter_groups`."""
-    return MuonAdamW(parameter_groups(model, config), {"betas": (config.beta1, config.beta2), "eps": 1e-8})
+    """The optimiser of a run: matrices decay, vectors (biases, layer norms) do not, since zero only distorts them.
+
+    Muon takes the matrices inside the blocks, and neither embeddings nor vectors. `lr_scale` is the group's own
+    learning rate, as a multiple of the scheduled one.
+    """
+    matrices, vectors, muon = [], [], []
+    for name, p in model.named_parameters():
+        if config.optimizer == "muon" and p.dim() == 2 and name.startswith("h."):
+            muon.append(p)
+        else:
+            (matrices if p.dim() >= 2 else vectors).append(p)
+    rate, muon_scale = config.learning_rate, config.muon_lr / config.learning_rate
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay, "muon": False, "lr_scale": 1.0, "lr": rate},
+        {"params": vectors, "weight_decay": 0.0, "muon": False, "lr_scale": 1.0, "lr": rate},
+        {"params": muon, "weight_decay": 0.0, "muon": True, "lr_scale": muon_scale, "lr": config.muon_lr},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return MuonAdamW(groups, {"betas": (config.beta1, config.beta2), "eps": 1e-8})
 
 
 class MuonAdamW(torch.optim.Optimizer):
