@@ -3,36 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gptlib.errors import UserError
 
 COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; at the end it takes the name of `path`.
-
-    If the block raises, the temporary file is removed and `path` stays as it was.
-
-    Raises:
-        UserError: the folder cannot be written, or the disk is full.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        flush_to_disk(temporary)
-        os.replace(temporary, path)
-        flush_folder_to_disk(path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
-    finally:
-        with suppress(OSError):  # no such file, or its folder is none
-            temporary.unlink()
 
 
 def flush_to_disk(path: Path) -> None:
@@ -53,8 +30,9 @@ def flush_folder_to_disk(folder: Path) -> None:
 
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Write a whole file atomically; text is written as UTF-8."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    path = Path(path)
+    with atomic_files(path.parent, path.name) as stage:
+        (stage / path.name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
@@ -67,18 +45,17 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
         UserError: the folder cannot be written, or the disk is full.
     """
     folder = Path(folder)
-    stage = folder / f".{os.getpid()}.tmp"
     try:
-        stage.mkdir(parents=True, exist_ok=True)
-        yield stage
-        for name in names:
-            flush_to_disk(stage / name)
-        move_together(stage, folder, names)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder, ignore_cleanup_errors=True) as stage:
+            yield Path(stage)
+            for name in names:
+                flush_to_disk(Path(stage, name))
+            move_together(Path(stage), folder, names)
+        flush_folder_to_disk(folder)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write to {folder}: {reason}; free some space or choose another folder") from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        what, why = " and ".join(names), error.strerror or error
+        raise UserError(f"cannot write {what} in {folder}: {why}; free some space or choose another folder") from error
 
 
 def move_together(stage: Path, folder: Path, names: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from documents import import_optional, text_of
 from tqdm import tqdm
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_path, atomic_write
+from gptlib.files import atomic_files, atomic_write
 
 PART = 2**26  # bytes of text in one file; after each of them the place in the stream is written down
 STATE = "state.json"
@@ -78,7 +78,8 @@ def _part(folder: Path, i: int) -> Path:
 
 def _write_part(text: HubText, folder: Path, state: dict, rows: Iterator[dict], progress: tqdm) -> dict[str, Any]:
     documents, ended = state["documents"], True
-    with atomic_path(_part(folder, state["parts"])) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    name = _part(folder, state["parts"]).name
+    with atomic_files(folder, name) as stage, open(stage / name, "w", encoding="utf-8") as file:
         for row in rows:
             line = json.dumps({"text": text_of(row, text.column, f"{text.name}, row {documents}")})
             file.write(line + "\n")

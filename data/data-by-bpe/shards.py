@@ -16,7 +16,7 @@ import numpy as np
 from documents import Span, read
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_path, atomic_write
+from gptlib.files import atomic_files, atomic_write
 from gptlib.tokenizer import load_tokenizer
 
 
@@ -88,7 +88,8 @@ def write_shard(shard: Shard, folder: Path) -> dict:
         return finished
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     tokens, characters, digest = 0, 0, hashlib.sha256()
-    with atomic_path(folder / f"{shard.name}.bin") as temporary, open(temporary, "wb") as file:
+    name = f"{shard.name}.bin"
+    with atomic_files(folder, name) as stage, open(stage / name, "wb") as file:
         for text, ends in shard.texts():
             numbers = np.append(tokenizer.encode(text), [tokenizer.end_of_text] * ends)
             content = numbers.astype(tokenizer.dtype).tobytes()
