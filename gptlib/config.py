@@ -5,7 +5,7 @@ import difflib
 import math
 import operator
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -198,8 +198,8 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UsageError(f"{message}; --help lists what is allowed")
 
 
-def read_command_line(cls: type[Config], prog: str, doc: str, argv: Sequence[str] | None = None, toml: str = "") -> Any:
-    """The config that a command line asks for, and the TOML path that it names (if `toml` is a metavar).
+def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | None = None, toml: str = "") -> Config:
+    """The config that a command line asks for; it may name a TOML file first, if `toml` is a metavar for it.
 
     argparse reads the words; `read_config` gives them their types, so that a TOML value and a
     command-line value are refused by the same sentence.
@@ -212,12 +212,11 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: Sequence[str
         parser.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="VALUE", help=text)
     known, unknown = parser.parse_known_args(argv)
     overrides = vars(known)
-    path = overrides.pop("toml", None)
     for word in unknown:
         if not word.startswith("--"):
             raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
         raise UsageError(_unknown(word.removeprefix("--").split("=")[0], {f.name: f for f in fields(cls)}))
-    return read_config(cls, path, overrides), path
+    return read_config(cls, overrides.pop("toml", None), overrides)
 
 
 def as_arguments(config: Any) -> list[str]:

@@ -36,7 +36,7 @@ class SampleConfig:
 
 def main(argv: list[str] | None = None) -> None:
     """Load the best checkpoint of a run and print its texts as they are made."""
-    config, _ = read_command_line(SampleConfig, "python -m gptlib.sample", __doc__, argv)
+    config = read_command_line(SampleConfig, "python -m gptlib.sample", __doc__, argv)
     device = pick_device(config.device)
     model, saved = load_model(config.out_dir)
     model.to(device)

@@ -67,7 +67,7 @@ class ProgressBar:
 def main(argv: list[str] | None = None) -> None:
     """Read the settings, meet the other processes if torchrun started several, and train."""
     argv = sys.argv[1:] if argv is None else argv
-    config, _ = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
+    config = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
     with join(config) as world:
         trainer = Trainer(config, world=world)
         consumers = _consumers(trainer) if world.is_main else []  # one process writes

@@ -200,7 +200,7 @@ def test_the_command_gives_the_same_settings_again(settings):
     config = TrainConfig(**settings)
     words = shlex.split(command(config))
     assert " ".join(words[:3]) == PROG
-    assert read_command_line(TrainConfig, PROG, "", words[3:], toml="CONFIG.toml")[0] == config
+    assert read_command_line(TrainConfig, PROG, "", words[3:], toml="CONFIG.toml") == config
 
 
 def test_runs_are_drawn_on_any_axes(run):
@@ -330,7 +330,7 @@ def test_a_lab_on_a_named_dataset_knows_its_command(prepared):
     lab = Lab("block_size", dataset=str(prepared), title="named", max_iters=7)
     run = lab.new_run(1, block_size=16)
     arguments = shlex.split(lab.command(run))[3:]
-    assert read_command_line(TrainConfig, PROG, "", arguments)[0] == run.config
+    assert read_command_line(TrainConfig, PROG, "", arguments) == run.config
     assert f"--dataset={prepared}" in arguments and "--max_iters=7" in arguments
 
 

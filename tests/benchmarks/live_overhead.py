@@ -56,7 +56,7 @@ def shown(lab: Lab) -> tuple[float, float, float]:
 
 def main(argv: list[str] | None = None) -> None:
     """Measure in turn and print."""
-    own, _ = read_command_line(TrainConfig, "live_overhead", __doc__, sys.argv[1:] if argv is None else argv)
+    own = read_command_line(TrainConfig, "live_overhead", __doc__, sys.argv[1:] if argv is None else argv)
     changed = {name: value for name, value in vars(own).items() if value != getattr(TrainConfig(), name)}
     settings = DEFAULTS | {"max_iters": MAX_ITERS, "threads": 1} | changed
     config, dataset = TrainConfig(**settings), Dataset.open(own.dataset)
