@@ -6,6 +6,7 @@ Which kernel computes attention, and so what it keeps, is what torch chooses on 
 whole (T, T) matrices); a GPU's kernels may keep less.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -114,21 +115,11 @@ class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
     is counted twice.
     """
 
-    class _Kept:
-        """A tensor in the hands of autograd; when autograd lets go of it, so does the account."""
-
-        def __init__(self, account: "KeptForBackward", tensor: Tensor):
-            self.account, self.tensor = account, tensor
-            account._count(tensor, +1)
-
-        def __del__(self):
-            self.account._count(self.tensor, -1)
-
     def __init__(self, model: nn.Module):
-        super().__init__(lambda tensor: self._Kept(self, tensor.detach()), lambda kept: kept.tensor)
+        super().__init__(self._keep, lambda kept: kept)
         self._model = model  # held, so that nothing else can take the place of its weights
         self._weights = {_memory_of(p) for p in model.parameters()}
-        self._holders: dict[int, int] = {}
+        self._holders: Counter[int] = Counter()
         self.now = self.peak = 0
 
     def __enter__(self) -> "KeptForBackward":
@@ -137,17 +128,20 @@ class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether the tensor's memory is among what is kept now."""
-        return self._holders.get(_memory_of(tensor), 0) > 0
+        return self._holders[_memory_of(tensor)] > 0
 
-    def _count(self, tensor: Tensor, change: int) -> None:
-        key = _memory_of(tensor)
-        if key in self._weights:
-            return
-        before = self._holders.get(key, 0)
-        self._holders[key] = before + change
-        if before == 0 or before + change == 0:
-            self.now += change * tensor.untyped_storage().nbytes()
+    def _keep(self, tensor: Tensor) -> Tensor:
+        kept, memory, size = tensor.detach(), _memory_of(tensor), tensor.untyped_storage().nbytes()
+        if memory not in self._weights:
+            self.now += size if not self._holders[memory] else 0
             self.peak = max(self.peak, self.now)
+            self._holders[memory] += 1
+            weakref.finalize(kept, self._let_go, memory, size)  # when autograd does
+        return kept
+
+    def _let_go(self, memory: int, size: int) -> None:
+        self._holders[memory] -= 1
+        self.now -= size if not self._holders[memory] else 0
 
 
 def _memory_of(tensor: Tensor) -> int:
