@@ -47,12 +47,10 @@ class World:
             UsageError: more processes than GPUs, or a device that several processes cannot use.
         """
         device = pick_device(name)
-        if self.size == 1:
+        if self.size == 1 or device.type == "cpu":
             return device
         if device.type == "mps":
             raise UsageError("device = 'mps': several processes need cuda or cpu; add --device=cpu")
-        if device.type == "cpu":
-            return device
         if self.local_rank >= torch.cuda.device_count():
             raise UsageError(
                 f"process {self.local_rank} of this machine has no GPU of its own: it has "
@@ -86,15 +84,7 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any process; all must ask."""
-        if self.size == 1:
-            return flag
-        answer = torch.tensor(int(flag))
-        dist.all_reduce(answer, dist.ReduceOp.MAX)
-        return bool(answer)
-
-    def mean(self, number: Tensor) -> Tensor:
-        """The mean over all processes."""
-        return self.gather(number).mean(dim=0)
+        return flag if self.size == 1 else bool(self.gather(torch.tensor(int(flag))).any())
 
     def gather(self, tensor: Tensor) -> Tensor:
         """The tensors of all processes in their order: one more dimension in front."""

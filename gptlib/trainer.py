@@ -209,7 +209,7 @@ class Trainer:
                     micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
                 self.scaler.scale(micro_loss).backward()
             loss = loss + micro_loss.detach()  # in the model's own precision, which may be float64
-        loss = self.world.mean(loss)
+        loss = self.world.gather(loss).mean(dim=0)
         self.scaler.unscale_(self.optimizer)
         grad_norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip or float("inf")))
         if self._is_finite(loss, grad_norm):
