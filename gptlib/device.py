@@ -12,8 +12,6 @@ import torch
 
 from gptlib.errors import UsageError, first_line
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def pick_device(name: str) -> torch.device:
     """The device of that name; 'auto' is the first of cuda, mps, cpu that this machine has.
@@ -33,7 +31,7 @@ def pick_device(name: str) -> torch.device:
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The dtype of that name; 'auto' is bfloat16 on CUDA GPUs that have it and float32 elsewhere."""
     if name != "auto":
-        return DTYPES[name]
+        return getattr(torch, name)
     return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 

@@ -33,7 +33,10 @@ def examine() -> Iterator[Finding]:
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _torch()
     for name in PACKAGES:
-        yield _package(name)
+        try:
+            yield Finding(name, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "missing", f"pip install -c constraints.txt {name}")
     yield _kernel()
     prepared = (COURSE_DATA / "data-by-char" / "meta.json").exists()
     remedy = "" if prepared else "python data/data-by-char/prepare.py"
@@ -67,13 +70,6 @@ def _torch() -> Iterator[Finding]:
         yield Finding("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.1f} GiB")
     obstacle, _, remedy = compile_obstacle(device).partition("; ")
     yield Finding("compile", obstacle or "possible", remedy)
-
-
-def _package(name: str) -> Finding:
-    try:
-        return Finding(name, version(name))
-    except PackageNotFoundError:
-        return Finding(name, "missing", f"pip install -c constraints.txt {name}")
 
 
 def _kernel() -> Finding:

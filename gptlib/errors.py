@@ -57,15 +57,9 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _end(message: str, exit_code: int) -> None:
-    _let_the_first_process_speak()
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
-
-
-def _let_the_first_process_speak() -> None:
-    """What is wrong is mostly wrong in all processes that torchrun started; one of each machine should say it.
-
-    When that one has ended, torchrun ends the others. Who is still there after a while has a reason of its own.
-    """
+    # What is wrong is mostly wrong in all processes that torchrun started; one of each machine should say it. When that
+    # one has ended, torchrun ends the others. Who is still there after a while has a reason of its own.
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(exit_code)
