@@ -26,8 +26,6 @@ class ShardedTokens:
     A window may begin in one shard and end in the next: nobody who reads tokens needs to know where a file ends.
     """
 
-    ndim = 1
-
     def __init__(self, shards: Sequence[np.ndarray]):
         self.shards = tuple(shards)
         self.dtype = self.shards[0].dtype
@@ -103,10 +101,8 @@ class Dataset:
         """A dataset in memory, one token a character; the last `val_share` of the text is held out."""
         if not text:
             raise UserError("the text is empty; give it at least two characters")
-        tokenizer = CharTokenizer.from_text(text)
-        tokens = tokenizer.encode(text)
-        cut = int(len(tokens) * (1 - val_share))
-        return cls(tokens[:cut], tokens[cut:], tokenizer)
+        cut = int(len(text) * (1 - val_share))
+        return cls.from_texts(text[:cut], text[cut:], CharTokenizer.from_text(text))
 
     @classmethod
     def from_texts(cls, train: str, val: str, tokenizer: Tokenizer) -> "Dataset":
@@ -152,15 +148,13 @@ def _prepare(folder: Path) -> None:
 
 def _read_split(folder: Path, split: str, meta: dict[str, Any], dtype: str) -> Tokens:
     names = [shard["file"] for shard in meta["shards"][split]] if "shards" in meta else [f"{split}.bin"]
-    shards = [_read_tokens(folder / name, dtype) for name in names]
+    shards = []
+    for path in [folder / name for name in names]:
+        try:
+            shards.append(np.memmap(path, dtype=dtype, mode="r"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path} ({error}); prepare the dataset again") from None
     return shards[0] if len(shards) == 1 else ShardedTokens(shards)
-
-
-def _read_tokens(path: Path, dtype: str) -> np.ndarray:
-    try:
-        return np.memmap(path, dtype=dtype, mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}); prepare the dataset again") from None
 
 
 # --- batches ------------------------------------------------------------------------------------------
