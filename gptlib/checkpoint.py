@@ -33,7 +33,6 @@ from gptlib.tokenizer import Tokenizer, load_tokenizer
 
 MODEL, TRAINING, TOKENIZER, STATE = "model.safetensors", "training.safetensors", "tokenizer.json", "state.json"
 FILES = (MODEL, TRAINING, TOKENIZER, STATE)
-DAMAGED = "damaged"
 _FREE = ("dropout", "attention")  # fields of Architecture that leave the parameters as they are
 
 
@@ -82,7 +81,6 @@ def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> 
             "progress": asdict(content.progress),
             "config": content.config,
             "scaler": content.scaler,
-            "vocab_size": content.tokenizer.vocab_size,
             "sha256": {file: _sha256(temporary / file) for file in (MODEL, TRAINING, TOKENIZER)},
         }
         state["checksum"] = _checksum(state)
@@ -143,9 +141,8 @@ def _names_in_order(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[
 
 
 def _checksum(state: dict) -> str:
-    """Of everything in it but the checksum itself, in a form that does not depend on spaces or order."""
-    content = {key: value for key, value in state.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    """In a form that does not depend on spaces or order."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -162,7 +159,7 @@ def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
     Raises:
         UserError: there is none, or none that is whole.
     """
-    folder, damage = Path(folder), {}
+    folder, damaged, told = Path(folder), [], []
     latest, best = [folder / "latest", *_earlier(folder)], [folder / "best"]
     candidates = latest + best if prefer == "latest" else best + latest
     if any((folder / file).exists() for file in FILES):
@@ -173,21 +170,20 @@ def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
         try:
             found = _read(candidate)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            damage[candidate] = f"{candidate.name}: {error}"
+            damaged.append(candidate)
+            told.append(f"{candidate.name}: {error}")
             continue
-        if damage:
-            told = "; ".join(damage.values())
-            warnings.warn(f"damaged checkpoint passed over ({told}); using {candidate}", stacklevel=2)
-        return replace(found, damaged=tuple(damage))
-    if damage:
-        told = "; ".join(damage.values())
-        raise UserError(f"no whole checkpoint in {folder} ({told}); train again with --init_from=scratch")
+        if told:
+            warnings.warn(f"damaged checkpoint passed over ({'; '.join(told)}); using {candidate}", stacklevel=2)
+        return replace(found, damaged=tuple(damaged))
+    if told:
+        raise UserError(f"no whole checkpoint in {folder} ({'; '.join(told)}); train again with --init_from=scratch")
     raise UserError(f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}")
 
 
 def _read(folder: Path) -> Checkpoint:
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    if state["checksum"] != _checksum(state):
+    if state.pop("checksum") != _checksum(state):
         raise ValueError(f"{STATE} is not what was saved")
     for file, digest in state["sha256"].items():
         if _sha256(folder / file) != digest:
@@ -265,7 +261,7 @@ def restore(
 def set_aside_damaged(saved: Checkpoint) -> None:
     """Rename what was passed over to `damaged`: the next save must not let it take the place of a whole one."""
     for folder in saved.damaged:
-        aside = folder.with_name(DAMAGED)
+        aside = folder.with_name("damaged")
         try:
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
