@@ -119,8 +119,8 @@ def _earlier(out_dir: Path) -> list[Path]:
 
 def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, world: World = ALONE) -> dict[str, Tensor]:
     """The optimiser's memory and each process's random state for dropout; the batches need none (see draw_starts)."""
-    names, state = _names_in_order(model, optimizer), optimizer.state_dict()["state"]
-    tensors = {f"{key}.{names[i]}": value for i, entry in state.items() for key, value in entry.items()}
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    tensors = {f"{kind}.{names[p]}": value for p, entry in optimizer.state.items() for kind, value in entry.items()}
     return tensors | {name: world.gather(source.get_rng_state()) for name, source in _sources_of_chance().items()}
 
 
@@ -132,12 +132,6 @@ def _sources_of_chance() -> dict[str, ModuleType]:
     if torch.backends.mps.is_available():
         sources["random_state_mps"] = torch.mps
     return sources
-
-
-def _names_in_order(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
-    """The names of the parameters as the optimiser counts them."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _checksum(state: dict) -> str:
@@ -243,13 +237,12 @@ def restore(
 
     A process that had no fellow of its number when it was saved goes on with the chance that it has.
     """
-    parameters, state = dict(model.named_parameters()), {}
-    index = {name: i for i, name in enumerate(_names_in_order(model, optimizer))}
+    parameters = dict(model.named_parameters())
     for key, tensor in saved.training.items():
         kind, _, name = key.partition(".")
         if name:
-            state.setdefault(index[name], {})[kind] = parted_like(tensor, parameters[name])
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            parameter = parameters[name]
+            optimizer.state[parameter][kind] = parted_like(tensor, parameter).to(parameter.device)
     if saved.scaler and scaler.is_enabled():
         scaler.load_state_dict(saved.scaler)
     for name, source in _sources_of_chance().items():
