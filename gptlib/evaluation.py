@@ -21,11 +21,8 @@ def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
     model.eval()
     logits, _ = model(x.to(model.device))
     model.train(was_training)
-    return (
-        F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none")
-        .view(y.shape)
-        .mean(1)
-    )
+    losses = F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none")
+    return losses.view(y.shape).mean(1)
 
 
 def random_batch_losses(

@@ -256,12 +256,6 @@ def _joined(pair: list[str]) -> bytes:
     return bytes(byte_of[ord(c)] for c in "".join(pair))
 
 
-def _bpe_from_json(content: dict[str, Any]) -> BPETokenizer:
-    alphabet = [bytes([i]) for i in base64.b64decode(content["alphabet"], validate=True)]
-    learned = [base64.b64decode(piece, validate=True) for piece in content["learned"]]
-    return BPETokenizer(learned, alphabet, end_of_text=content["end_of_text"])
-
-
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer that `save` wrote.
 
@@ -270,13 +264,14 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        match content["type"]:
-            case "char":
-                return CharTokenizer(content["chars"])
-            case "bpe" if content["pattern"] == GPT2_PATTERN:
-                return _bpe_from_json(content)
-            case "bpe":
+        if content["type"] == "char":
+            return CharTokenizer(content["chars"])
+        if content["type"] == "bpe":
+            if content["pattern"] != GPT2_PATTERN:
                 raise UserError("its pattern is not GPT-2's")
+            alphabet = [bytes([i]) for i in base64.b64decode(content["alphabet"], validate=True)]
+            learned = [base64.b64decode(piece, validate=True) for piece in content["learned"]]
+            return BPETokenizer(learned, alphabet, end_of_text=content["end_of_text"])
     except FileNotFoundError:
         raise UserError(f"no tokenizer at {path}; prepare the dataset again") from None
     except (UserError, OSError, ValueError, KeyError, TypeError) as error:
