@@ -7,26 +7,18 @@ from gptlib.version import __version__
 
 # Where each public name lives. They are imported at first use, because torch takes seconds: preparing
 # a text, or reading --help, does not need it.
-_HOME = {
-    "GPT": "model",
-    "BPETokenizer": "tokenizer",
-    "CharTokenizer": "tokenizer",
-    "Dataset": "dataset",
-    "Estimate": "events",
-    "Evaluation": "events",
-    "GPTConfig": "config",
-    "Progress": "events",
-    "Saved": "events",
-    "TrainConfig": "config",
-    "TrainStep": "events",
-    "Trainer": "trainer",
-    "UsageError": "errors",
-    "UserError": "errors",
-    "estimate_loss": "evaluation",
-    "exact_loss": "evaluation",
-    "generate": "sampling",
-    "sample_text": "sampling",
+_NAMES = {
+    "config": ("GPTConfig", "TrainConfig"),
+    "dataset": ("Dataset",),
+    "errors": ("UsageError", "UserError"),
+    "evaluation": ("estimate_loss", "exact_loss"),
+    "events": ("Estimate", "Evaluation", "Progress", "Saved", "TrainStep"),
+    "model": ("GPT",),
+    "sampling": ("generate", "sample_text"),
+    "tokenizer": ("BPETokenizer", "CharTokenizer"),
+    "trainer": ("Trainer",),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [*_HOME, "__version__"]
 
 
