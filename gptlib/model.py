@@ -98,10 +98,8 @@ class CausalSelfAttention(nn.Module):
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)  # queries, keys, values at once
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.qk_norm = config.qk_norm
-        if config.positions == "rotary":
-            self.rotary = Rotary(config.block_size, config.n_embd // config.n_head)
-        else:
-            self.rotary = None
+        rotary = config.positions == "rotary"
+        self.rotary = Rotary(config.block_size, config.n_embd // config.n_head) if rotary else None
 
     def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C); a cache keeps the keys and values of the layer."""

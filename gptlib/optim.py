@@ -60,8 +60,6 @@ class MuonAdamW(torch.optim.Optimizer):
 
     def _adamw_step(self, group: dict) -> None:
         parameters = [p for p in group["params"] if p.grad is not None]
-        if not parameters:
-            return
         for p in parameters:
             if not self.state[p]:
                 self.state[p] |= {

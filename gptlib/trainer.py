@@ -146,10 +146,9 @@ class Trainer:
             compiled = torch.compile(self._forward)
             try:
                 self._try(compiled)
+                self._forward = compiled
             except RuntimeError as error:
                 obstacle = compile_failure(error)
-            else:
-                self._forward = compiled
         if obstacle:
             warnings.warn(f"compile = true, and torch.compile cannot: {obstacle}. Going on without", stacklevel=2)
 
