@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gptlib import GPT, Dataset, Evaluation, Saved, Trainer, TrainStep, UsageError, checkpoint
 from gptlib.checkpoint import FILES, MODEL, TRAINING
+from gptlib.optim import build_optimizer
 from gptlib.runlog import RunLog, read_log
 
 
@@ -131,6 +132,19 @@ def test_the_optimisers_memory_finds_its_parameters_in_another_order(tiny, datas
     checkpoint.restore(found, model, backwards, torch.amp.GradScaler("cpu", enabled=False))
     for name, parameter in model.named_parameters():
         assert backwards.state[parameter]["exp_avg"].equal(found.training[f"exp_avg.{name}"])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_all_of_the_optimisers_memory_lies_where_its_parameters_lie(tiny, dataset, tmp_path, optimizer):
+    """Also AdamW's count of steps, which a fused kernel on a GPU reads there. The device "meta" stands in for one."""
+    config = tiny(max_iters=2, optimizer=optimizer, out_dir=str(tmp_path / "out"))
+    list(Trainer(config, dataset))
+    model = GPT(config.model_config(dataset.vocab_size)).to("meta")
+    memory = build_optimizer(model, config)
+    found = checkpoint.load(config.out_dir, prefer="latest")
+    checkpoint.restore(found, model, memory, torch.amp.GradScaler("cpu", enabled=False))
+    devices = [value.device.type for entry in memory.state.values() for value in entry.values()]
+    assert devices == ["meta"] * (len(found.training) - 1)  # all but the state of the random generator
 
 
 def test_another_optimiser_cannot_go_on(tiny, dataset, saved, refused):
