@@ -87,7 +87,9 @@ class TrainConfig(Architecture):
     eval_iters: int = setting(
         20, "random batches of each split that one evaluation averages", at_least=1, at_most=LARGEST_COUNT
     )
-    keep_checkpoints: int = setting(2, "checkpoints kept beside best: latest and those before it", at_least=2)
+    keep_checkpoints: int = setting(
+        2, "checkpoints kept beside best: latest and those before it", at_least=2, at_most=10_000
+    )
     log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))

@@ -80,6 +80,7 @@ REFUSED = [
     (["--n_layer"], ["n_layer", "expected one argument", "--help"]),
     (["--dropout=1"], ["dropout = 1.0", "at least 0, below 1"]),
     (["--dropout=-0.1"], ["dropout = -0.1", "at least 0"]),
+    (["--keep_checkpoints=20000000"], ["keep_checkpoints = 20000000", "at least 2, at most 10000"]),
     (["--train_share=0"], ["train_share", "above 0, at most 1"]),
     (["--train_share=1.1"], ["train_share", "at most 1"]),
     (["--learning_rate=nan"], ["learning_rate = nan", "above 0"]),
