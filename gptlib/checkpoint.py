@@ -242,7 +242,8 @@ def restore(
         kind, _, name = key.partition(".")
         if name:
             parameter = parameters[name]
-            optimizer.state[parameter][kind] = parted_like(tensor, parameter).to(parameter.device)
+            # A copy, since what was read is the file itself, which Windows will not remove while somebody looks at it.
+            optimizer.state[parameter][kind] = parted_like(tensor, parameter).to(parameter.device, copy=True)
     if saved.scaler and scaler.is_enabled():
         scaler.load_state_dict(saved.scaler)
     for name, source in _sources_of_chance().items():

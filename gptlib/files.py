@@ -1,6 +1,7 @@
 """Writing files so that a reader sees the old one or the new one, never half of one; where the course's data are."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,18 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     path = Path(path)
     with atomic_files(path.parent, path.name) as stage:
         (stage / path.name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove_own(folder: Path, own: str) -> None:
+    """Remove a folder in which every name that is not hidden matches the regular expression `own`.
+
+    Raises:
+        UserError: something else is in it; then nothing is removed.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if other := [name for name in names if not name.startswith(".") and not re.fullmatch(own, name)]:
+        raise UserError(f"{folder / other[0]} is not of an earlier preparation; move it, or choose another folder")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

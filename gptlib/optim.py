@@ -17,8 +17,7 @@ NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
     """The optimiser of a run: matrices decay, vectors (biases, layer norms) do not, since zero only distorts them.
 
-    Muon takes the matrices inside the blocks, and neither embeddings nor vectors. `lr_scale` is the group's own
-    learning rate, as a multiple of the scheduled one.
+    Muon takes the matrices inside the blocks, and neither embeddings nor vectors.
     """
     matrices, vectors, muon = [], [], []
     for name, p in model.named_parameters():
@@ -26,11 +25,10 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
             muon.append(p)
         else:
             (matrices if p.dim() >= 2 else vectors).append(p)
-    rate, muon_scale = config.learning_rate, config.muon_lr / config.learning_rate
     groups = [
-        {"params": matrices, "weight_decay": config.weight_decay, "muon": False, "lr_scale": 1.0, "lr": rate},
-        {"params": vectors, "weight_decay": 0.0, "muon": False, "lr_scale": 1.0, "lr": rate},
-        {"params": muon, "weight_decay": 0.0, "muon": True, "lr_scale": muon_scale, "lr": config.muon_lr},
+        {"params": matrices, "weight_decay": config.weight_decay, "muon": False, "lr": config.learning_rate},
+        {"params": vectors, "weight_decay": 0.0, "muon": False, "lr": config.learning_rate},
+        {"params": muon, "weight_decay": 0.0, "muon": True, "lr": config.muon_lr},
     ]
     groups = [group for group in groups if group["params"]]
     return MuonAdamW(groups, {"betas": (config.beta1, config.beta2), "eps": 1e-8})

@@ -98,6 +98,7 @@ class Trainer:
         self._mfu_per_speed = flops_per_token(self.model) / (peak * world.size) if peak else None
         self._clock = Stopwatch()
         self._stop = False
+        self._to_save: list[str] = []  # what the last evaluation has found worth a checkpoint
         self._bad_steps = 0  # in a row, whose loss or gradient was not finite
 
     @property
@@ -170,6 +171,7 @@ class Trainer:
         if self._compile_first:
             self._compile_first = False
             yield from self._compile()
+        yield from self._save_what_waits()
         while not self._asked_to_stop():
             if self._evaluation_is_due():
                 yield from self._evaluate()
@@ -200,7 +202,7 @@ class Trainer:
         config, started = self.config, time.perf_counter()
         learning_rate = learning_rate_at(self.step, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["lr_scale"]
+            group["lr"] = learning_rate * (config.muon_lr / config.learning_rate if group["muon"] else 1.0)
         loss = 0.0
         for i, (x, y) in enumerate(self._micro_batches(), start=1):
             with self.world.sharing(self._forward, last=i == config.gradient_accumulation_steps):
@@ -283,20 +285,24 @@ class Trainer:
                 if self._asked_to_stop():
                     return
             estimates.append(summarize(losses))
-        best = estimates[1].mean < self.progress.best_val
+        finite, best = math.isfinite(estimates[1].mean), estimates[1].mean < self.progress.best_val
         if best:
             self.progress.best_val = estimates[1].mean
         self.progress.evaluated_at = self.step
+        if finite:  # else the last good checkpoint stays where it is
+            # best before latest: a run killed in between does this evaluation again, and saves both
+            self._to_save = ["best", "latest"] if best else ["latest"]
         yield Evaluation(self.step, *estimates, best, self.progress.tokens, self._clock.costs())
-        if not math.isfinite(estimates[1].mean):
-            if self.step >= config.max_iters:
-                raise self._diverged(f"the validation loss is {estimates[1].mean} at the end, step {self.step}")
-            return  # and leave the last good checkpoint where it is
-        if best:  # before latest: a run killed in between does this evaluation again, and saves both
-            yield from self._save("best")
-        yield from self._save("latest")
+        if not finite and self.step >= config.max_iters:
+            raise self._diverged(f"the validation loss is {estimates[1].mean} at the end, step {self.step}")
+        yield from self._save_what_waits()
 
     # --- checkpoints --------------------------------------------------------------------------------
+
+    def _save_what_waits(self) -> Iterator[Saved]:
+        """Also for whoever left the loop at an evaluation, and goes on."""
+        while self._to_save:
+            yield from self._save(self._to_save.pop(0))
 
     def _save(self, name: str) -> Iterator[Saved]:
         if not self.config.out_dir:

@@ -372,6 +372,50 @@ def test_a_missing_package_is_named_with_its_remedy(prepare, tmp_path, out, monk
         run(prepare, out, source)
 
 
+# --- what is not ours -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["unfinished/draft.txt", "text/book.txt"])
+def test_a_file_of_somebody_elses_is_never_removed(prepare, tmp_path, out, streams, refused, name):
+    source = write(tmp_path / "a.txt", "txt", DOCUMENTS)
+    streams.append(FakeStream([{"text": text} for text in DOCUMENTS]))
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    with refused(name, "not of an earlier preparation", "move it"):
+        run(prepare, out, *(["--hf=some/name"] if name.startswith("text") else ["--files", source]))
+    assert (out / name).read_text() == "mine"
+
+
+def test_only_shards_are_taken_for_earlier_shards(prepare, tmp_path, out):
+    out.mkdir()
+    (out / "train-notes.bin").write_text("mine")
+    run(prepare, out, "--files", write(tmp_path / "a.txt", "txt", DOCUMENTS))
+    assert (out / "train-notes.bin").read_text() == "mine"
+
+
+def test_what_is_held_out_is_not_learnt_from(prepare, tmp_path, out, refused):
+    write(tmp_path / "a.txt", "txt", DOCUMENTS)
+    write(tmp_path / "b.txt", "txt", ["held out"])
+    run(prepare, out, "--files", f"{tmp_path}/*.txt", "--val_files", tmp_path / "b.txt")
+    assert texts(out) == ("".join(DOCUMENTS) + END, "held out" + END)
+    with refused("one of --val_files too"):
+        run(prepare, out, "--files", f"{tmp_path}/*.txt", "--val_files", f"{tmp_path}/*.txt")
+
+
+def test_a_link_says_the_kind_of_its_file(prepare, tmp_path, out):
+    (tmp_path / "blob").write_text("".join(DOCUMENTS))
+    (tmp_path / "a.txt").symlink_to(tmp_path / "blob")
+    run(prepare, out, "--files", tmp_path / "a.txt")
+    assert "".join(texts(out)) == "".join(DOCUMENTS) + END
+
+
+def test_a_file_that_becomes_shorter_is_noticed(documents, tmp_path, refused):
+    path = write(tmp_path / "a.jsonl", "jsonl", DOCUMENTS)
+    span = documents.Span(path, 0, path.stat().st_size + 9, 1, True)
+    with refused("became shorter"):
+        list(documents.read(span, "text"))
+
+
 # --- bad input ----------------------------------------------------------------------------------------------
 
 
@@ -387,6 +431,8 @@ def test_a_missing_package_is_named_with_its_remedy(prepare, tmp_path, out, monk
         ("a.jsonl", b'{"text": null}\n' * 9, ["'None' is not a text"]),
         ("a.jsonl", b'"half \\ud83d"\n' * 9, ["half of a character"]),
         ("a.jsonl", b"\n" * 99, ["no text in one half"]),
+        ("a.jsonl", b'""\n' * 99, ["no text in one half"]),
+        ("a.jsonl", (b"[" * 100_000 + b"\n") * 9, ["byte 0", "not a line of JSON"]),
         ("a.parquet", b"PAR?" * 9, ["a.parquet is not a parquet file"]),
     ],
 )

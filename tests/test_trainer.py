@@ -316,6 +316,27 @@ def test_a_change_takes_effect_in_the_running_run(tiny, dataset):
     assert steps_of(events, Evaluation) == [0, 12, 15, 18, 20]
 
 
+def test_muons_own_rate_is_not_changed_with_the_other(tiny, dataset):
+    """So a checkpoint of a changed run, which holds the config, goes on with the same rates."""
+    config = tiny(optimizer="muon", muon_lr=0.02, learning_rate=0.01, schedule="constant", warmup_iters=0, max_iters=1)
+    trainer = Trainer(config, dataset)
+    trainer.change(learning_rate=0.005)
+    list(trainer)
+    rates = {group["muon"]: group["lr"] for group in trainer.optimizer.param_groups}
+    assert rates == pytest.approx({False: 0.005, True: 0.02})
+
+
+def test_who_leaves_at_the_best_evaluation_and_goes_on_has_its_checkpoint(tiny, dataset, tmp_path):
+    trainer = Trainer(tiny(eval_interval=5, max_iters=6, out_dir=str(tmp_path)), dataset)
+    for event in trainer:
+        if isinstance(event, Evaluation) and event.step == 5:
+            break
+    best = trainer.progress.best_val
+    next(event for event in trainer if isinstance(event, Saved))
+    assert event.best and checkpoint.load(tmp_path).progress.best_val == best
+    assert checkpoint.load(tmp_path).progress.step == 5
+
+
 def test_other_settings_cannot_change(tiny, dataset, refused):
     trainer = Trainer(tiny(), dataset)
     with refused("n_layer cannot change", "these can: eval_interval", "learning_rate", error=UsageError):

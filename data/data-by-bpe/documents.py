@@ -111,7 +111,8 @@ def _read_lines(span: Span, column: str) -> Iterator[tuple[str, bool]]:
     with open(span.path, "rb") as file:
         file.seek(span.start)
         while (position := file.tell()) < span.stop:
-            line = file.readline()
+            if not (line := file.readline()):
+                raise UserError(f"{span.path} became shorter while it was read; run again")
             if line.strip():
                 yield text_of(_parsed(line, span.path, position), column, f"{span.path}, byte {position}"), True
 
@@ -119,7 +120,7 @@ def _read_lines(span: Span, column: str) -> Iterator[tuple[str, bool]]:
 def _parsed(line: bytes, path: Path, position: int) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}, byte {position}: not a line of JSON ({error}); mend it or leave it out") from None
 
 

@@ -1,7 +1,6 @@
 """A dataset of the Hugging Face hub as files of JSON lines, streamed; a download that was interrupted goes on."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,10 +11,11 @@ from documents import import_optional, text_of
 from tqdm import tqdm
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_files, atomic_write
+from gptlib.files import atomic_files, atomic_write, remove_own
 
 PART = 2**26  # bytes of text in one file; after each of them the place in the stream is written down
 STATE = "state.json"
+OWN = r"state\.json|\d+\.jsonl|(train|val)\.jsonl"  # names in the folder of the text, whatever it was before
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if state["text"] == asdict(text):
             return state
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_own(folder, OWN)
     return {"text": asdict(text), "parts": 0, "documents": 0, "position": None, "complete": False}
 
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -33,13 +34,16 @@ from shards import Shard, group, write_shards  # noqa: E402
 
 from gptlib.config import ArgumentParser  # noqa: E402
 from gptlib.errors import UsageError, UserError, run_cli  # noqa: E402
-from gptlib.files import atomic_write, move_together  # noqa: E402
+from gptlib.files import atomic_write, move_together, remove_own  # noqa: E402
 from gptlib.tokenizer import BPETokenizer, load_tokenizer  # noqa: E402
 
 FORMAT = 1  # changes when the same text would give other bytes: unfinished shards of another format are not used
 VAL_SHARE = 0.1  # of texts of which none is held out by name: the end validates, at most one shard of it
 SHARDS = 64  # as many files, if that makes them neither too small nor too large
 SMALLEST, LARGEST = 2**23, 2**28  # bytes of text in a shard
+# Our names in the folder of unfinished shards, and those of finished ones: nothing else is ever removed.
+UNFINISHED = r"(recipe|tokenizer|meta)\.json(\.earlier)?|(train|val)-\d+\.(bin|json)"
+PUBLISHED = r"(train|val)-\d+-[0-9a-f]{8}\.bin"
 LEARN_FROM = 2**26  # characters of training text from which the vocabulary is learned
 
 
@@ -62,7 +66,11 @@ def find_source(options: argparse.Namespace) -> Source:
     folder = options.out_dir / "text"
     if options.files:
         val = matching(options.val_files) if options.val_files else []
-        return Source(matching(options.files), val, options.files, "unknown: given with --files")
+        held_out = {path.resolve() for path in val}  # and not learnt from
+        train = [path for path in matching(options.files) if path.resolve() not in held_out]
+        if not train:
+            raise UserError(f"every file of {options.files!r} is one of --val_files too; leave some to learn from")
+        return Source(train, val, options.files, "unknown: given with --files")
     if options.hf:
         text = HubText(options.hf, options.hf_config, options.hf_split, options.column, options.hf_documents)
         name = f"{' '.join(filter(None, (text.name, text.config, text.split)))}, streamed by Hugging Face datasets"
@@ -75,8 +83,9 @@ def find_source(options: argparse.Namespace) -> Source:
 
 def matching(patterns: str) -> list[Path]:
     """The files that match any of the patterns between the bars, in the order of their paths."""
-    found = {Path(name).resolve() for pattern in patterns.split("|") for name in glob.glob(pattern, recursive=True)}
-    files = sorted(path for path in found if path.is_file())
+    names = [name for pattern in patterns.split("|") for name in glob.glob(pattern, recursive=True)]
+    found = {Path(name).resolve(): Path(name).absolute() for name in names}  # a link says the kind, and counts once
+    files = sorted(path for path in found.values() if path.is_file())
     if not files:
         raise UserError(f"no file matches {patterns!r}; quote the pattern, ** stands for folders at any depth")
     if other := [path for path in files if path.suffix not in KINDS]:
@@ -179,7 +188,7 @@ def open_stage(options: argparse.Namespace, source: Source) -> Path:
                 print(f"going on with the shards that are finished in {stage}", file=sys.stderr)
                 return stage
             print(f"{stage} is of another text or other settings: starting anew", file=sys.stderr)
-        shutil.rmtree(stage, ignore_errors=True)
+        remove_own(stage, UNFINISHED)
         atomic_write(stage / "recipe.json", json.dumps(recipe))
     except OSError as error:
         raise UserError(f"cannot use {stage}: {error.strerror}; choose another --out_dir") from None
@@ -203,9 +212,9 @@ def publish(stage: Path, out_dir: Path, source: Source, results: list[dict]) -> 
     move_together(stage, out_dir, ("tokenizer.json", "meta.json"))
     shutil.rmtree(stage)
     current = {shard["file"] for shards in meta["shards"].values() for shard in shards}
-    for path in [*out_dir.glob("train-*.bin"), *out_dir.glob("val-*.bin")]:
-        if path.name not in current:  # of the earlier run; a process that reads them has them open
-            path.unlink()
+    for path in out_dir.iterdir():
+        if re.fullmatch(PUBLISHED, path.name) and path.name not in current:
+            path.unlink()  # of the earlier run; a process that reads it has it open
     return meta
 
 
@@ -217,7 +226,7 @@ def describe(source: Source, tokenizer: BPETokenizer, results: list[dict]) -> di
         for split in shards
         for what in ("tokens", "characters")
     }
-    if not counts["train_tokens"] or not counts["val_tokens"]:
+    if not counts["train_characters"] or not counts["val_characters"]:
         raise UserError(f"{source.name} has no text in one half; give more text")
     return {
         "source": source.name,
