@@ -72,9 +72,15 @@ class KVCache:
     filled. `last_tokens` are the two that were read last, which `smear` and `bigram` look at.
     """
 
-    def __init__(self, config: GPTConfig, batch_size: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        config: GPTConfig,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
         shape = (config.n_layer, 2, batch_size, config.n_head, config.block_size, config.n_embd // config.n_head)
-        self.memory = torch.empty(shape, device=device)
+        self.memory = torch.empty(shape, device=device, dtype=dtype)
         self._no_tokens = torch.empty((batch_size, 0), dtype=torch.int64, device=device)
         self.clear()
 

@@ -51,7 +51,7 @@ def generate(
     block_size = model.config.block_size
     kept = block_size if exact else max(1, block_size // 2)
     window = prompt[:, -block_size:].to(model.device)  # the tokens that the model sees
-    cache = KVCache(model.config, len(window), model.device)
+    cache = KVCache(model.config, len(window), model.device, model.wte.weight.dtype)
     decode = Decoder(model, cache)
     try:
         for _ in range(max_new_tokens):

@@ -147,6 +147,13 @@ def test_all_of_the_optimisers_memory_lies_where_its_parameters_lie(tiny, datase
     assert devices == ["meta"] * (len(found.training) - 1)  # all but the state of the random generator
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_a_resumed_run_holds_no_file_of_its_checkpoint(tiny, dataset, saved):
+    """Windows would not let the next save remove it, nor would a disk of the network."""
+    trainer = Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir), dataset)
+    assert trainer.step == 4 and saved.config.out_dir not in Path("/proc/self/maps").read_text()
+
+
 def test_another_optimiser_cannot_go_on(tiny, dataset, saved, refused):
     with refused("has optimizer = adamw, not muon", "--optimizer=adamw"):
         Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir, optimizer="muon"), dataset)

@@ -58,6 +58,13 @@ def test_the_cache_changes_no_token(model, prompt, length, count, exact):
     assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count, exact))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_the_cache_has_the_models_own_precision(model, prompt, dtype):
+    tokens = tokens_of(model.to(dtype), prompt, 5, temperature=0)
+    if dtype == torch.float64:  # in bfloat16 two tokens may be equally likely
+        assert tokens.equal(greedy_without_cache(model, prompt, 5))
+
+
 def test_a_prompt_longer_than_block_size_counts_by_its_end(model):
     long = torch.arange(33)[None] % 11
     greedy = tokens_of(model, long, 20, temperature=0)
