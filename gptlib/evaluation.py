@@ -57,7 +57,7 @@ def estimate_loss(
 def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estimate:
     """The loss over all of `tokens`, in windows side by side that cover each target once; no chance is left.
 
-    The last window, shorter than block_size, is left out.
+    The last window may be shorter than block_size; each target counts the same.
 
     Raises:
         UserError: the text is shorter than one window.
@@ -66,4 +66,9 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estim
     starts = np.arange(0, last_start(tokens, block_size) + 1, block_size)
     batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
     losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size, vocab_size)) for batch in batches]
-    return Estimate(torch.cat(losses).double().mean().item(), 0.0, len(starts))
+    total = torch.cat(losses).double().sum().item() * block_size
+    targets = len(tokens) - 1
+    if rest := targets % block_size:
+        last = cut_windows(tokens, np.array([targets - rest]), rest, vocab_size)
+        total += sequence_losses(model, *last).item() * rest
+    return Estimate(total / targets, 0.0, math.ceil(targets / block_size))
