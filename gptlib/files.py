@@ -36,16 +36,15 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         (stage / path.name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def remove_own(folder: Path, own: str) -> None:
-    """Remove a folder in which every name that is not hidden matches the regular expression `own`.
+def refuse_others(folder: Path, own: str) -> None:
+    """Make sure, before it is removed, that all in a folder is ours: hidden, or named as the regular expression says.
 
     Raises:
-        UserError: something else is in it; then nothing is removed.
+        UserError: something else is in it.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if other := [name for name in names if not name.startswith(".") and not re.fullmatch(own, name)]:
         raise UserError(f"{folder / other[0]} is not of an earlier preparation; move it, or choose another folder")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -386,6 +386,13 @@ def test_a_file_of_somebody_elses_is_never_removed(prepare, tmp_path, out, strea
     assert (out / name).read_text() == "mine"
 
 
+def test_a_file_of_somebody_elses_among_unfinished_shards_is_never_removed(prepare, out, interrupted, refused):
+    (out / "unfinished" / "draft.txt").write_text("mine")
+    with refused("draft.txt", "move it"):
+        run(prepare, out, *interrupted)
+    assert (out / "unfinished" / "draft.txt").read_text() == "mine"
+
+
 def test_only_shards_are_taken_for_earlier_shards(prepare, tmp_path, out):
     out.mkdir()
     (out / "train-notes.bin").write_text("mine")

@@ -1,6 +1,7 @@
 """A dataset of the Hugging Face hub as files of JSON lines, streamed; a download that was interrupted goes on."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from documents import import_optional, text_of
 from tqdm import tqdm
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_files, atomic_write, remove_own
+from gptlib.files import atomic_files, atomic_write, refuse_others
 
 PART = 2**26  # bytes of text in one file; after each of them the place in the stream is written down
 STATE = "state.json"
@@ -68,7 +69,8 @@ def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if state["text"] == asdict(text):
             return state
-    remove_own(folder, OWN)
+    refuse_others(folder, OWN)
+    shutil.rmtree(folder, ignore_errors=True)
     return {"text": asdict(text), "parts": 0, "documents": 0, "position": None, "complete": False}
 
 

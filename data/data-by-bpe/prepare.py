@@ -34,7 +34,7 @@ from shards import Shard, group, write_shards  # noqa: E402
 
 from gptlib.config import ArgumentParser  # noqa: E402
 from gptlib.errors import UsageError, UserError, run_cli  # noqa: E402
-from gptlib.files import atomic_write, move_together, remove_own  # noqa: E402
+from gptlib.files import atomic_write, move_together, refuse_others  # noqa: E402
 from gptlib.tokenizer import BPETokenizer, load_tokenizer  # noqa: E402
 
 FORMAT = 1  # changes when the same text would give other bytes: unfinished shards of another format are not used
@@ -182,13 +182,14 @@ def open_stage(options: argparse.Namespace, source: Source) -> Path:
         "vocab": options.vocab_size if vocab == "learn" else vocab if vocab == "gpt2" else sha256(Path(vocab)),
         "settings": [options.column, options.shard_bytes],
     }
+    refuse_others(stage, UNFINISHED)
     try:
         if (stage / "recipe.json").exists():
             if json.loads((stage / "recipe.json").read_text(encoding="utf-8")) == recipe:
                 print(f"going on with the shards that are finished in {stage}", file=sys.stderr)
                 return stage
             print(f"{stage} is of another text or other settings: starting anew", file=sys.stderr)
-        remove_own(stage, UNFINISHED)
+        shutil.rmtree(stage, ignore_errors=True)
         atomic_write(stage / "recipe.json", json.dumps(recipe))
     except OSError as error:
         raise UserError(f"cannot use {stage}: {error.strerror}; choose another --out_dir") from None
