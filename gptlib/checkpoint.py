@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gptlib.config import Architecture, GPTConfig, TrainConfig
+from gptlib.dataset import Dataset
 from gptlib.distributed import ALONE, World, parted_like
 from gptlib.errors import UserError
 from gptlib.files import flush_folder_to_disk, flush_to_disk
@@ -42,7 +44,7 @@ class RunProgress:
 
     step: int = 0
     tokens: int = 0
-    best_val: float = float("inf")
+    best_val: float | None = None  # none yet
     evaluated_at: int = -1
 
 
@@ -56,6 +58,7 @@ class Checkpoint:
     progress: RunProgress
     config: dict
     scaler: dict  # of float16's GradScaler; empty without one
+    text: str | None = None  # what `Dataset.digest` said of it; None in checkpoints that are older than this line
     folder: Path | None = None
     damaged: tuple[Path, ...] = ()  # newer ones that were passed over
 
@@ -72,7 +75,7 @@ def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> 
     folder = Path(out_dir) / name
     temporary = folder.with_name(f".{name}.tmp")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         temporary.mkdir(parents=True)
         save_file({k: v.contiguous() for k, v in content.weights.items()}, temporary / MODEL)
         save_file({k: v.contiguous() for k, v in content.training.items()}, temporary / TRAINING)
@@ -81,6 +84,7 @@ def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> 
             "progress": asdict(content.progress),
             "config": content.config,
             "scaler": content.scaler,
+            "text": content.text,
             "sha256": {file: _sha256(temporary / file) for file in (MODEL, TRAINING, TOKENIZER)},
         }
         state["checksum"] = _checksum(state)
@@ -90,11 +94,11 @@ def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> 
         _step_aside(folder, keep)  # a folder cannot be replaced in one step
         temporary.rename(folder)
         flush_folder_to_disk(folder.parent)
-        shutil.rmtree(folder.with_name(f".{name}.old"), ignore_errors=True)
+        _remove(folder.with_name(f".{name}.old"))
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot save a checkpoint in {out_dir} ({error}); free space or change out_dir") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
     return folder
 
 
@@ -105,10 +109,17 @@ def _step_aside(folder: Path, keep: int) -> None:
         ages = [folder, *(folder.with_name("previous" if n == 1 else f"previous-{n}") for n in range(1, keep))]
     if folder.exists():
         for too_old in [ages[-1], *_earlier(folder.parent)[keep - 1 :]]:
-            shutil.rmtree(too_old, ignore_errors=True)
+            _remove(too_old)
         for younger, older in reversed(list(pairwise(ages))):
             if younger.exists():
                 younger.rename(older)
+
+
+def _remove(path: Path) -> None:
+    """A folder that is in the way, or a link to one, of which only the link goes; as far as the system lets it."""
+    if path.is_symlink():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _earlier(out_dir: Path) -> list[Path]:
@@ -189,6 +200,7 @@ def _read(folder: Path) -> Checkpoint:
         progress=RunProgress(**state["progress"]),
         config=state["config"],
         scaler=state["scaler"],
+        text=state.get("text"),
         folder=folder,
     )
 
@@ -202,22 +214,27 @@ def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
     return model.eval(), saved
 
 
-def refuse_mismatch(saved: Checkpoint, config: TrainConfig, tokenizer: Tokenizer) -> None:
-    """Raise `UserError` if the checkpoint belongs to another shape of model, vocabulary or optimiser."""
-    if saved.tokenizer.to_json() != tokenizer.to_json():
+def refuse_mismatch(saved: Checkpoint, config: TrainConfig, dataset: Dataset) -> None:
+    """Raise `UserError` if the checkpoint belongs to another vocabulary or model; or, to go on, optimiser or text."""
+    if saved.tokenizer.to_json() != dataset.tokenizer.to_json():
         raise UserError(
             f"{saved.folder} was trained on other tokens ({saved.tokenizer.vocab_size}) than this dataset has "
-            f"({tokenizer.vocab_size}); use the dataset it was trained on, or --init_from=scratch"
+            f"({dataset.vocab_size}); use the dataset it was trained on, or --init_from=scratch"
         )
+    resume = config.init_from == "resume"
     must_agree = [f.name for f in fields(Architecture) if f.name not in _FREE]
-    if config.init_from == "resume":
-        must_agree.append("optimizer")
+    must_agree += ["optimizer", "train_share"] if resume else []
     for name in must_agree:
         before, now = saved.config.get(name), getattr(config, name, None)
         if before != now:
             raise UserError(
                 f"{saved.folder} has {name} = {before}, not {now}; set --{name}={before}, or --init_from=scratch"
             )
+    if resume and saved.text not in (None, dataset.digest()):
+        raise UserError(
+            f"{saved.folder} was trained on another text, so losses before and after could not be compared; "
+            f"use the dataset it was trained on, or begin a run with its weights: --init_from={saved.folder}"
+        )
 
 
 def restore_weights(saved: Checkpoint, model: nn.Module) -> None:
@@ -252,12 +269,12 @@ def restore(
             source.set_rng_state(states[world.rank].clone())
 
 
-def set_aside_damaged(saved: Checkpoint) -> None:
+def set_aside(damaged: Iterable[Path]) -> None:
     """Rename what was passed over to `damaged`: the next save must not let it take the place of a whole one."""
-    for folder in saved.damaged:
+    for folder in damaged:
         aside = folder.with_name("damaged")
         try:
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove(aside)
             folder.rename(aside)
         except OSError as error:
             raise UserError(f"cannot rename the damaged {folder} ({error.strerror}); remove it yourself") from error

@@ -1,5 +1,6 @@
 """Prepared tokens on disk, and the batches that are cut from them."""
 
+import hashlib
 import json
 import math
 import subprocess
@@ -18,6 +19,7 @@ from gptlib.files import COURSE_DATA
 from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
 SPLITS = ("train", "val")
+LOOKED_AT = 500  # places of a split that tell one text from another: to read a whole corpus takes minutes
 
 
 class ShardedTokens:
@@ -118,6 +120,14 @@ class Dataset:
         """A loss on `val` in nats per token as bits per character: that compares models with different tokens."""
         characters = self.meta.get("val_characters") or len(self.tokenizer.decode(self.val))
         return loss / math.log(2) * len(self.val) / characters
+
+    def digest(self) -> str:
+        """A short name of the text: of how long its splits are, and of some hundred tokens of each."""
+        digest = hashlib.sha256()
+        for tokens in (self.train, self.val):
+            places = np.linspace(0, len(tokens) - 1, LOOKED_AT).astype(np.int64)
+            digest.update(np.array([len(tokens), *tokens[places]], "<i8").tobytes())
+        return digest.hexdigest()
 
     def share(self, train_share: float) -> "Dataset":
         """The same dataset with only the first part of its training text."""

@@ -4,6 +4,7 @@ A loss "at step k" is that of the model after k optimiser steps, whether it was 
 so that both lie on the same axis.
 """
 
+import time
 from dataclasses import dataclass
 
 
@@ -30,6 +31,26 @@ class Costs:
     evaluate: float = 0.0
     save: float = 0.0
     outside: float = 0.0
+
+
+class Stopwatch:
+    """Where the time goes: at every moment exactly one activity is on the clock."""
+
+    def __init__(self):
+        self.seconds = dict.fromkeys(Costs.__dataclass_fields__, 0.0)
+        self._doing, self._since = "outside", time.perf_counter()
+
+    def switch(self, activity: str) -> str:
+        """Charge the time since the last switch to what was being done; return what that was."""
+        now = time.perf_counter()
+        self.seconds[self._doing] += now - self._since
+        before, self._doing, self._since = self._doing, activity, now
+        return before
+
+    def costs(self) -> Costs:
+        """The account so far."""
+        self.switch(self._doing)
+        return Costs(**self.seconds)
 
 
 @dataclass(frozen=True)

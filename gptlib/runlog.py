@@ -3,10 +3,14 @@
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
@@ -20,23 +24,34 @@ _OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|best|damaged")
 class RunLog:
     """Appends every event but `Progress` to `out_dir/log.jsonl`; each line is complete once written.
 
-    A run from scratch first moves what an earlier run left in `out_dir` to `out_dir/earlier/`, or `earlier-2/`, ...:
-    nothing is deleted. `earlier` is where it went, if there was any.
+    A new run first moves what an earlier one left in `out_dir` to `out_dir/earlier/`, or `earlier-2/`, ...: nothing
+    is deleted. `earlier` is where it went, if there was any. Until `close` the folder belongs to this run.
+
+    Args:
+        config: what `config.toml` is to say.
+        step: where the run stands.
+        goes_on: whether the run in `out_dir` is continued.
+
+    Raises:
+        UserError: the folder cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, config: TrainConfig, step: int):
+    def __init__(self, config: TrainConfig, step: int, goes_on: bool = False):
         folder = Path(config.out_dir)
-        try:
-            self.earlier = _set_aside(folder) if config.init_from != "resume" else None
-            atomic_write(folder / CONFIG, config_as_toml(config))
-            _end_last_line(folder / LOG)
-            # Without a buffer a line is one call of the system: a kill comes before it or after it.
-            self._file = open(folder / LOG, "ab", buffering=0)  # noqa: SIM115  (open as long as the run lasts)
-        except OSError as error:
-            raise UserError(
-                f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
-            ) from error
-        self._write({"event": "Start", "step": step, "init_from": config.init_from})
+        with ExitStack() as opened:
+            try:
+                opened.enter_context(_lock(folder))
+                self.earlier = None if goes_on else _set_aside(folder)
+                atomic_write(folder / CONFIG, config_as_toml(config))
+                _end_last_line(folder / LOG)
+                # Without a buffer a line is one call of the system: a kill comes before it or after it.
+                self._file = opened.enter_context(open(folder / LOG, "ab", buffering=0))
+            except OSError as error:
+                raise UserError(
+                    f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
+                ) from error
+            self._opened = opened.pop_all()
+        self._write({"event": "Start", "step": step, "init_from": "resume" if goes_on else config.init_from})
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
@@ -53,8 +68,19 @@ class RunLog:
             raise UserError(f"cannot write {self._file.name}: the disk is full; free space or change out_dir")
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file and leave the folder to other runs."""
+        self._opened.close()
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """The right to write to a folder, which the system takes back from a process that dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0, thread_local=False):
+            yield
+    except Timeout:
+        raise UserError(f"another run is writing to out_dir = {str(folder)!r}; stop it, or choose another") from None
 
 
 def _as_json(value: Any) -> Any:
@@ -87,14 +113,19 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     """The events of a run, in order and each once.
 
     A resumed run does again the steps behind its checkpoint, and an evaluation that it was killed in. What the
-    log says of them from the first time is left out, and so is a last line that a kill cut short.
+    log says of them from the first time is left out, and so is a line that a kill cut short.
+
+    Raises:
+        UserError: the file cannot be read, or is not the log of a run.
     """
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read the log {path}: {error.strerror}; give the {LOG} of a run") from None
     events: dict[tuple, dict[str, Any]] = {}
-    for text in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
+    for line in filter(None, map(_parsed, lines)):
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int) or "event" not in line:
+            raise UserError(f"{path} is not the log of a run: a line of it is no event; give the {LOG} of a run")
         if line["event"] == "Start":  # at a step: evaluation, checkpoint, then the step itself
             events = {k: e for k, e in events.items() if e["step"] < line["step"] + (e["event"] != "TrainStep")}
         else:
@@ -102,6 +133,14 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
             events.pop(key, None)
             events[key] = line
     return list(events.values())
+
+
+def _parsed(line: str) -> Any:
+    """None for a line that is not complete."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def config_as_toml(config: TrainConfig) -> str:

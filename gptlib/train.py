@@ -11,7 +11,7 @@ from gptlib.config import TrainConfig, read_command_line
 from gptlib.distributed import join
 from gptlib.errors import run_cli
 from gptlib.events import Evaluation, Event, Progress, Saved, TrainStep
-from gptlib.runlog import RunLog, WandbLog
+from gptlib.runlog import WandbLog
 from gptlib.trainer import Trainer
 
 PROG = "python -m gptlib.train"
@@ -27,7 +27,7 @@ class ProgressBar:
     def __init__(self, trainer: Trainer):
         self._trainer = trainer
         self._seen = True
-        self._bar = tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
+        self._bar: tqdm | None = None  # once the run has begun
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
@@ -38,6 +38,8 @@ class ProgressBar:
                 self._seen = False
 
     def _show(self, event: Event) -> None:
+        if self._bar is None:
+            self._bar = self._begin()
         self._bar.update(self._trainer.step - self._bar.n)
         match event:
             case Progress():
@@ -58,10 +60,17 @@ class ProgressBar:
             case Saved():
                 self._bar.set_description(f"saved {event.folder}")
 
+    def _begin(self) -> tqdm:
+        trainer = self._trainer
+        if trainer.earlier:
+            print(f"the earlier run in {trainer.config.out_dir} is now in {trainer.earlier}")
+        return tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
+
     def close(self) -> None:
         """Leave the terminal in order."""
         with suppress(OSError):
-            self._bar.close()
+            if self._bar is not None:
+                self._bar.close()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -93,13 +102,7 @@ def _consumers(trainer: Trainer) -> list:
         f"{config.gradient_accumulation_steps} x block_size {config.block_size}"
         + (f" x {world.size} processes ({config.parallel})" if world.size > 1 else "")
     )
-    consumers = [WandbLog(config)] if config.wandb_log else []  # first, since it may refuse
-    if config.out_dir:
-        log = RunLog(config, trainer.step)
-        consumers.append(log)
-        if log.earlier:
-            print(f"the earlier run in {config.out_dir} is now in {log.earlier}")
-    return [*consumers, ProgressBar(trainer)]
+    return [*([WandbLog(config)] if config.wandb_log else []), ProgressBar(trainer)]
 
 
 def _stop_on_signals(trainer: Trainer) -> dict:

@@ -4,7 +4,8 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,35 +27,16 @@ from gptlib.device import (
 from gptlib.distributed import ALONE, World, whole
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
-from gptlib.events import Costs, Evaluation, Event, Progress, Saved, TrainStep
+from gptlib.events import Evaluation, Event, Progress, Saved, Stopwatch, TrainStep
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer, learning_rate_at
+from gptlib.runlog import RunLog
 from gptlib.summary import flops_per_token
 
 HEARTBEAT = 0.1  # seconds: whoever watches can pause or stop at least this often
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
 # torch has one source of random numbers: two threads must not draw weights from it at once.
 _one_at_a_time = threading.Lock()
-
-
-class Stopwatch:
-    """Where the time goes: at every moment exactly one activity is on the clock."""
-
-    def __init__(self):
-        self.seconds = dict.fromkeys(Costs.__dataclass_fields__, 0.0)
-        self._doing, self._since = "outside", time.perf_counter()
-
-    def switch(self, activity: str) -> str:
-        """Charge the time since the last switch to what was being done; return what that was."""
-        now = time.perf_counter()
-        self.seconds[self._doing] += now - self._since
-        before, self._doing, self._since = self._doing, activity, now
-        return before
-
-    def costs(self) -> Costs:
-        """The account so far."""
-        self.switch(self._doing)
-        return Costs(**self.seconds)
 
 
 class Trainer:
@@ -64,7 +46,7 @@ class Trainer:
     Iterating again goes on where the run stands.
 
     Args:
-        config: what to do; `config.out_dir` says where checkpoints go (nowhere if empty).
+        config: what to do; `config.out_dir` says where checkpoints and the log go (nowhere if empty).
         dataset: the text; opened from `config.dataset` if not given.
         world: the processes that share the work (see distributed.join).
 
@@ -91,6 +73,9 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.progress = checkpoint.RunProgress()
+        self.earlier: Path | None = None  # where a run that was in out_dir has been moved to
+        self._goes_on = config.init_from == "resume"  # the run that is in out_dir
+        self._began_from, self._damaged = config.init_from, ()
         if config.init_from != "scratch":
             self._start_from_checkpoint()
         self._compile_first = config.compile
@@ -130,11 +115,13 @@ class Trainer:
         if self.config.threads:
             torch.set_num_threads(self.config.threads)  # counts for the calling thread, so it is set here
         self._clock = Stopwatch()
-        for event in self._run():
-            doing = self._clock.switch("outside")
-            yield event
-            self._last_event = time.perf_counter()
-            self._clock.switch(doing)
+        with self._log() as log:
+            for event in self._run():
+                doing = self._clock.switch("outside")
+                log(event)
+                yield event
+                self._last_event = time.perf_counter()
+                self._clock.switch(doing)
 
     # --- compiling ----------------------------------------------------------------------------------
 
@@ -285,19 +272,36 @@ class Trainer:
                 if self._asked_to_stop():
                     return
             estimates.append(summarize(losses))
-        finite, best = math.isfinite(estimates[1].mean), estimates[1].mean < self.progress.best_val
+        loss, lowest = estimates[1].mean, self.progress.best_val
+        finite = math.isfinite(loss)
+        best = finite and (lowest is None or loss < lowest)
         if best:
-            self.progress.best_val = estimates[1].mean
+            self.progress.best_val = loss
         self.progress.evaluated_at = self.step
         if finite:  # else the last good checkpoint stays where it is
             # best before latest: a run killed in between does this evaluation again, and saves both
             self._to_save = ["best", "latest"] if best else ["latest"]
         yield Evaluation(self.step, *estimates, best, self.progress.tokens, self._clock.costs())
         if not finite and self.step >= config.max_iters:
-            raise self._diverged(f"the validation loss is {estimates[1].mean} at the end, step {self.step}")
+            raise self._diverged(f"the validation loss is {loss} at the end, step {self.step}")
         yield from self._save_what_waits()
 
-    # --- checkpoints --------------------------------------------------------------------------------
+    # --- what is written ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _log(self) -> Iterator[Callable[[Event], None]]:
+        """Where events are written down; out_dir belongs to this run as long as it lasts."""
+        if not self.config.out_dir or not self.world.is_main:  # one process writes
+            yield lambda event: None
+            return
+        with closing(RunLog(self._lasting_config(), self.step, self._goes_on)) as log:
+            self.earlier, self._goes_on = log.earlier, True
+            checkpoint.set_aside(self._damaged)
+            yield log
+
+    def _lasting_config(self) -> TrainConfig:
+        """The settings that repeat the run from its start, however often it has been resumed."""
+        return replace(self.config, init_from=self._began_from)
 
     def _save_what_waits(self) -> Iterator[Saved]:
         """Also for whoever left the loop at an evaluation, and goes on."""
@@ -313,8 +317,9 @@ class Trainer:
             training=self.world.collect(checkpoint.training_tensors(self.model, self.optimizer, self.world)),
             tokenizer=self.dataset.tokenizer,
             progress=self.progress,
-            config=asdict(self.config),
+            config=asdict(self._lasting_config()),
             scaler=self.scaler.state_dict(),
+            text=self.dataset.digest(),
         )
         if self.world.is_main:
             checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
@@ -326,11 +331,10 @@ class Trainer:
         if not resume and not Path(folder).is_dir():
             raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
-        checkpoint.refuse_mismatch(saved, self.config, self.dataset.tokenizer)
+        checkpoint.refuse_mismatch(saved, self.config, self.dataset)
         checkpoint.restore_weights(saved, self.model)
         if resume:
             checkpoint.restore(saved, self.model, self.optimizer, self.scaler, self.world)
-            self.progress = saved.progress
+            self.progress, self._damaged = saved.progress, saved.damaged
+            self._began_from = saved.config["init_from"]
         self.world.wait()  # until all have read, before anything is renamed
-        if resume and self.world.is_main:
-            checkpoint.set_aside_damaged(saved)

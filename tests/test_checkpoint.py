@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gptlib import GPT, Dataset, Evaluation, Saved, Trainer, TrainStep, UsageError, checkpoint
-from gptlib.checkpoint import FILES, MODEL, TRAINING
+from gptlib.checkpoint import FILES, MODEL, STATE, TRAINING, RunProgress
 from gptlib.optim import build_optimizer
-from gptlib.runlog import RunLog, read_log
+from gptlib.runlog import read_log
 
 
 def memory(trainer):
@@ -88,12 +88,9 @@ def test_200_steps_are_100_and_100_more(tiny, dataset, tmp_path, bits, dtype, op
         config = tiny(**plan, out_dir=str(tmp_path / name), **settings)
         trainer = Trainer(config, dataset)
         trainer.scaler._growth_interval = 30  # so that the scale changes within the run
-        log = RunLog(config, trainer.step)
         for event in trainer:
-            log(event)
             if stops and isinstance(event, TrainStep) and event.step == 99:
                 trainer.stop()
-        log.close()
         return trainer
 
     plan = {"max_iters": 200, "eval_interval": 30, "log_interval": 1, "dropout": 0.2, "dtype": dtype}
@@ -196,7 +193,8 @@ def test_latest_previous_and_best_are_the_last_the_one_before_and_the_best(saved
 
 def test_nothing_is_a_pickle_and_nothing_is_left_over(saved):
     out_dir = Path(saved.config.out_dir)
-    assert {path.name for path in out_dir.iterdir()} == {"latest", "previous", "best"}
+    assert {path.name for path in out_dir.iterdir() if path.is_dir()} == {"latest", "previous", "best"}
+    assert not [path for path in out_dir.glob(".*") if path.is_dir()]
     assert {path.name for path in (out_dir / "latest").iterdir()} == set(FILES)
     for name in (MODEL, TRAINING):
         content = (out_dir / "latest" / name).read_bytes()
@@ -292,16 +290,17 @@ def test_after_a_damage_the_next_save_keeps_the_whole_one(tiny, dataset, saved):
     truncate(out_dir / "latest" / MODEL)
     with pytest.warns(UserWarning, match="damaged checkpoint"):
         trainer = Trainer(tiny(init_from="resume", out_dir=str(out_dir)), dataset)
-    list(trainer._save("latest"))
+    trainer.stop()
+    list(trainer)
     assert checkpoint.load(out_dir / "previous").progress.step == 2
-    assert {path.name for path in out_dir.iterdir()} == {"latest", "previous", "best", "damaged"}
+    assert {path.name for path in out_dir.iterdir() if path.is_dir()} == {"latest", "previous", "best", "damaged"}
 
 
 @pytest.mark.parametrize(("keep", "names"), [(2, {2: "previous"}), (4, {2: "previous", 0: "previous-2"})])
 def test_the_last_k_are_kept(tiny, dataset, tmp_path, keep, names):
     config = tiny(max_iters=4, eval_interval=2, keep_checkpoints=keep, out_dir=str(tmp_path))
     list(Trainer(config, dataset))
-    steps = {p.name: checkpoint.load(p).progress.step for p in tmp_path.iterdir() if p.name != "best"}
+    steps = {p.name: checkpoint.load(p).progress.step for p in tmp_path.iterdir() if p.is_dir() and p.name != "best"}
     assert steps == {"latest": 4} | {name: step for step, name in names.items()}
 
 
@@ -362,7 +361,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_nothing_else(saved, monkeyp
     with refused("No space left on device", "free", saved.config.out_dir):
         save_again(saved)
     assert checkpoint.load(saved.config.out_dir, prefer="latest").progress.step == 4
-    assert not list(Path(saved.config.out_dir).glob(".*"))
+    assert [path.name for path in Path(saved.config.out_dir).glob(".*")] == [".lock"]
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -381,7 +380,43 @@ def test_after_a_failure_the_next_checkpoint_is_saved(saved, monkeypatch):
     assert checkpoint.load(saved.config.out_dir, prefer="latest").progress.step == 6
 
 
-def test_an_out_dir_that_cannot_be_written_is_refused(tiny, dataset, tmp_path, refused):
-    (tmp_path / "file").write_text("")
-    with refused("cannot save a checkpoint in", "change out_dir"):
-        list(Trainer(tiny(out_dir=str(tmp_path / "file")), dataset))
+def test_a_run_from_python_does_not_lose_an_earlier_ones_best(tiny, dataset, tmp_path):
+    list(Trainer(tiny(out_dir=str(tmp_path), max_iters=6), dataset))
+    earlier = checkpoint.load(tmp_path).progress
+    list(Trainer(tiny(out_dir=str(tmp_path), max_iters=1, seed=2), dataset))
+    assert checkpoint.load(tmp_path / "earlier").progress == earlier != checkpoint.load(tmp_path).progress
+
+
+def test_going_on_with_another_text_is_refused_and_its_weights_may_be_taken(tiny, saved, refused):
+    same = Dataset(saved.dataset.train, saved.dataset.val[::-1].copy(), saved.dataset.tokenizer)
+    with refused("trained on another text", "the dataset it was trained on", f"--init_from={saved.config.out_dir}"):
+        Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir), same)
+    assert Trainer(tiny(init_from=saved.config.out_dir), same).step == 0
+
+
+def test_going_on_with_another_share_of_the_text_is_refused(tiny, dataset, saved, refused):
+    with refused("train_share = 1.0, not 0.5", "--train_share=1.0"):
+        Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir, train_share=0.5), dataset)
+
+
+def test_the_state_is_json_also_before_the_first_evaluation(tiny, dataset, tmp_path):
+    trainer = Trainer(tiny(out_dir=str(tmp_path)), dataset)
+    trainer.stop()
+    list(trainer)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    json.loads((tmp_path / "latest" / STATE).read_text(), parse_constant=refuse)
+    assert checkpoint.load(tmp_path, prefer="latest").progress == RunProgress()
+
+
+def test_links_in_the_place_of_folders_are_replaced_and_what_they_lead_to_stays(tiny, dataset, tmp_path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    list(Trainer(tiny(out_dir=str(out), max_iters=3, eval_interval=1), dataset))
+    for name in ("best", "latest", "previous"):
+        (out / name).rename(elsewhere.with_name(name))
+        (out / name).symlink_to(elsewhere.with_name(name))
+    list(Trainer(tiny(out_dir=str(out), init_from="resume", max_iters=9, eval_interval=1), dataset))
+    assert checkpoint.load(out, prefer="latest").progress.step == 9
+    assert checkpoint.load(tmp_path / "latest").progress.step == 3

@@ -65,7 +65,8 @@ def test_train_as_a_program(toml, out):
     assert process.returncode == 0, stderr
     assert "3,888 parameters on cpu" in stdout and "32 tokens a step: batch_size 4 x gradient" in stdout
     assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
-    assert {path.name for path in out.iterdir()} == {"latest", "previous", "best", "config.toml", "log.jsonl"}
+    kept = ("latest", "previous", "best", "config.toml", "log.jsonl", ".lock")
+    assert {path.name for path in out.iterdir()} == set(kept)
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, capsys):

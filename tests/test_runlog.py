@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gptlib import Estimate, Evaluation, Progress, Saved, TrainConfig, Trainer, TrainStep
+from gptlib import Estimate, Evaluation, Progress, Saved, TrainConfig, Trainer, TrainStep, checkpoint
 from gptlib.config import read_config
 from gptlib.events import Costs
 from gptlib.runlog import RunLog, WandbLog, read_log
@@ -18,17 +18,13 @@ EVALUATION = Evaluation(5, Estimate(1.0, 0.1, 8), Estimate(1.25, 0.1, 8), True, 
 
 @pytest.fixture
 def log_of(tiny, tmp_path, dataset):
-    """`log_of("name")`: train into tmp_path/name with a log; `until`: leave the run at the first such event."""
+    """`log_of("name")`: the log of a run into tmp_path/name; `until`: leave the run at the first such event."""
 
     def train(name, until=lambda event: False, **settings):
         config = tiny(out_dir=str(tmp_path / name), eval_interval=5, log_interval=1, dropout=0.1, **settings)
-        trainer = Trainer(config, dataset)
-        log = RunLog(config, trainer.step)
-        for event in trainer:
-            log(event)
+        for event in Trainer(config, dataset):
             if until(event):
                 break
-        log.close()
         return tmp_path / name / "log.jsonl"
 
     return train
@@ -106,7 +102,7 @@ def test_an_evaluation_that_was_done_twice_at_the_same_step_counts_once(tiny, tm
     """Ctrl-C within it saved its step; then it was done, and a kill came before the checkpoint that says so."""
     lines = [Saved(5, "latest"), EVALUATION, Saved(5, "best")]
     for _ in range(2):
-        log = RunLog(tiny(out_dir=str(tmp_path), init_from="resume"), step=5)
+        log = RunLog(tiny(out_dir=str(tmp_path)), step=5, goes_on=True)
         for event in lines:
             log(event)
         log.close()
@@ -140,6 +136,44 @@ def test_no_earlier_run_is_ever_deleted_and_nothing_of_others_is_moved(log_of, t
     assert (path.parent / "previous_work").exists()
 
 
+def test_what_is_written_of_a_resumed_run_repeats_it_from_its_start(log_of):
+    path = log_of("run", until=at_step_13)
+    log_of("run", until=lambda event: isinstance(event, TrainStep), init_from="resume")
+    log_of("run", init_from="resume")
+    assert read_config(TrainConfig, path.with_name("config.toml")).init_from == "scratch"
+    assert checkpoint.load(path.parent, prefer="latest").config["init_from"] == "scratch"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    starts = [line["init_from"] for line in lines if line["event"] == "Start"]
+    assert starts == ["scratch", "resume", "resume"]
+
+
+def test_two_runs_do_not_write_to_one_folder(tiny, dataset, tmp_path, refused):
+    """Not even a paused one and another; once the first is left, the second may."""
+    config = tiny(out_dir=str(tmp_path))
+    first = iter(Trainer(config, dataset))
+    for _ in range(3):
+        next(first)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for init_from in ("scratch", "resume"):
+        second = Trainer(tiny(out_dir=str(tmp_path), init_from=init_from), dataset)
+        with refused("another run is writing to out_dir", str(tmp_path), "choose another"):
+            next(iter(second))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert list(first)
+    assert list(second)
+
+
+def test_leaving_a_run_and_iterating_again_goes_on_with_its_log(tiny, dataset, tmp_path):
+    trainer = Trainer(tiny(out_dir=str(tmp_path), log_interval=1), dataset)
+    for event in trainer:
+        if at_step_13(event):
+            break
+    list(trainer)
+    events = read_log(tmp_path / "log.jsonl")
+    assert [event["step"] for event in events if event["event"] == "TrainStep"] == list(range(20))
+    assert not (tmp_path / "earlier").exists()
+
+
 def test_files_of_others_stay(log_of, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
@@ -152,6 +186,25 @@ def test_an_out_dir_that_is_a_file_is_refused(tiny, tmp_path, refused):
     (tmp_path / "file").write_text("")
     with refused("cannot write", str(tmp_path / "file"), "choose another"):
         RunLog(tiny(out_dir=str(tmp_path / "file")), step=0)
+
+
+@pytest.mark.parametrize("content", ["3\n", '{"a": 1}\n', '{"event": "Saved", "step": "x"}\n'])
+def test_a_file_that_is_no_log_is_refused(tmp_path, refused, content):
+    (tmp_path / "other.jsonl").write_text(content)
+    with refused(str(tmp_path / "other.jsonl"), "not the log of a run", "log.jsonl"):
+        read_log(tmp_path / "other.jsonl")
+
+
+def test_a_log_that_is_not_there_is_refused(tmp_path, refused):
+    with refused("cannot read the log", "No such file", "log.jsonl"):
+        read_log(tmp_path / "log.jsonl")
+
+
+def test_lines_that_are_not_even_text_are_left_out(log_of):
+    path = log_of("run")
+    complete = read_log(path)
+    path.write_bytes(path.read_bytes() + b"\xff\xfe\x00\n")
+    assert read_log(path) == complete
 
 
 # --- Weights & Biases ------------------------------------------------------------------------------------
