@@ -11,6 +11,7 @@ and of itself.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import warnings
@@ -165,13 +166,14 @@ def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
         UserError: there is none, or none that is whole.
     """
     folder, damaged, told = Path(folder), [], []
+    none = f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}"
+    if not os.path.isdir(folder):  # which is not disturbed by a name that is too long
+        raise UserError(none)
     latest, best = [folder / "latest", *_earlier(folder)], [folder / "best"]
     candidates = latest + best if prefer == "latest" else best + latest
     if any((folder / file).exists() for file in FILES):
         candidates = [folder]
-    for candidate in candidates:
-        if not candidate.is_dir():
-            continue
+    for candidate in filter(Path.is_dir, candidates):
         try:
             found = _read(candidate)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -183,7 +185,7 @@ def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
         return replace(found, damaged=tuple(damaged))
     if told:
         raise UserError(f"no whole checkpoint in {folder} ({'; '.join(told)}); train again with --init_from=scratch")
-    raise UserError(f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}")
+    raise UserError(none)
 
 
 def _read(folder: Path) -> Checkpoint:

@@ -2,8 +2,9 @@
 
 import argparse
 import difflib
-import math
 import operator
+import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,17 +21,24 @@ def setting(default: Any, doc: str, *, choices: tuple[str, ...] = (), **limits: 
 
 
 LARGEST_SEED = 2**32 - 1  # torch takes a few bits more
-LARGEST_COUNT = 10**6  # of what a step or an evaluation holds: more is a slip
+# More than these is a slip, and would end in an error that nobody can read.
+LARGEST_COUNT = 10**6  # of what a step or an evaluation holds
+LARGEST_STEP = 10**12
+MOST_LAYERS = 10**4  # and heads
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The shape of the model, without the vocabulary, which comes from the dataset."""
 
-    block_size: int = setting(64, "tokens the model may look back on (context length T)", at_least=1)
-    n_layer: int = setting(4, "transformer blocks", at_least=1)
-    n_head: int = setting(4, "attention heads in each block (H)", at_least=1)
-    n_embd: int = setting(128, "width: numbers that describe one token (C); a multiple of n_head", at_least=1)
+    block_size: int = setting(
+        64, "tokens the model may look back on (context length T)", at_least=1, at_most=LARGEST_COUNT
+    )
+    n_layer: int = setting(4, "transformer blocks", at_least=1, at_most=MOST_LAYERS)
+    n_head: int = setting(4, "attention heads in each block (H)", at_least=1, at_most=MOST_LAYERS)
+    n_embd: int = setting(
+        128, "width: numbers that describe one token (C); a multiple of n_head", at_least=1, at_most=LARGEST_COUNT
+    )
     dropout: float = setting(0.0, "share of activations set to zero while training", at_least=0, below=1)
     bias: bool = setting(True, "biases in linear layers and layer norms, as GPT-2 has them")
     attention: str = setting("fused", "attention code", choices=("fused", "naive"))
@@ -52,7 +60,7 @@ class Architecture:
 class GPTConfig(Architecture):
     """Everything that fixes a model's parameters."""
 
-    vocab_size: int = setting(65, "different tokens (V)", at_least=1)
+    vocab_size: int = setting(65, "different tokens (V)", at_least=1, at_most=2**32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +73,7 @@ class TrainConfig(Architecture):
     init_from: str = setting("scratch", "'scratch', 'resume' (go on from out_dir), or a checkpoint folder: its weights")
     seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0, at_most=LARGEST_SEED)
 
-    max_iters: int = setting(2000, "optimiser steps", at_least=0)
+    max_iters: int = setting(2000, "optimiser steps", at_least=0, at_most=LARGEST_STEP)
     batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1, at_most=LARGEST_COUNT)
     gradient_accumulation_steps: int = setting(
         1, "micro-batches, in each process, whose gradients make one step", at_least=1, at_most=LARGEST_COUNT
@@ -75,22 +83,26 @@ class TrainConfig(Architecture):
     learning_rate: float = setting(3e-3, "largest step size", above=0)
     muon_lr: float = setting(0.02, "the same for Muon's matrices, with optimizer = 'muon'", above=0)
     min_lr: float = setting(0.0, "step size at the end of the schedule", at_least=0)
-    warmup_iters: int = setting(50, "steps in which the rate climbs from 0 to learning_rate", at_least=0)
+    warmup_iters: int = setting(
+        50, "steps in which the rate climbs from 0 to learning_rate", at_least=0, at_most=LARGEST_STEP
+    )
     schedule: str = setting("cosine", "how the rate falls after that", choices=("cosine", "linear", "constant"))
     weight_decay: float = setting(0.1, "pull of the matrices towards zero", at_least=0)
     beta1: float = setting(0.9, "AdamW: memory of the gradient's mean", at_least=0, below=1)
     beta2: float = setting(0.99, "AdamW: memory of the gradient's square", at_least=0, below=1)
     grad_clip: float = setting(1.0, "longest gradient that is used as it is; 0: never shortened", at_least=0)
-    max_bad_steps: int = setting(10, "steps in a row that are skipped as not finite before the run stops", at_least=1)
+    max_bad_steps: int = setting(
+        10, "steps in a row that are skipped as not finite before the run stops", at_least=1, at_most=LARGEST_STEP
+    )
 
-    eval_interval: int = setting(250, "steps between two evaluations", at_least=1)
+    eval_interval: int = setting(250, "steps between two evaluations", at_least=1, at_most=LARGEST_STEP)
     eval_iters: int = setting(
         20, "random batches of each split that one evaluation averages", at_least=1, at_most=LARGEST_COUNT
     )
     keep_checkpoints: int = setting(
         2, "checkpoints kept beside best: latest and those before it", at_least=2, at_most=10_000
     )
-    log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
+    log_interval: int = setting(10, "steps between two logged training losses", at_least=1, at_most=LARGEST_STEP)
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     dtype: str = setting("auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
@@ -131,10 +143,12 @@ def check(config: Any) -> None:
     for f in fields(config):
         value = getattr(config, f.name)
         right_type = isinstance(value, (int, float) if f.type is float else f.type)
-        storable = not isinstance(value, str) or value == value.encode(errors="replace").decode()  # as TOML, JSON
+        storable = not isinstance(value, str) or (  # as TOML and JSON, and as a name
+            value == value.encode(errors="replace").decode() and "\0" not in value
+        )
         if not right_type or not storable or (isinstance(value, bool) and f.type is not bool):
             raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
-        finite = not isinstance(value, float) or math.isfinite(value)
+        finite = f.type is not float or abs(value) <= sys.float_info.max  # which nan is not, nor an int of 400 digits
         inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
         if not finite or not inside or (f.metadata["choices"] and value not in f.metadata["choices"]):
             raise UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
@@ -149,6 +163,8 @@ def describe(f: Any) -> str:
 
 
 # --- reading: defaults < TOML file < command line ---------------------------------------------------
+
+FOLDERS = ("dataset", "out_dir", "init_from")  # in which ~ is the user's own folder, also behind `--out_dir=`
 
 Config = TypeVar("Config")
 
@@ -165,6 +181,7 @@ def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[
         if name not in known:
             raise UsageError(_unknown(name, known) + (f" (in {toml})" if name in values else ""))
     values |= {name: _from_text(known[name], text) for name, text in (overrides or {}).items()}
+    values |= {name: os.path.expanduser(values[name]) for name in FOLDERS if isinstance(values.get(name), str)}
     return cls(**values)
 
 
@@ -173,7 +190,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -136,7 +137,7 @@ class Dataset:
 
 def _find(name: Path) -> Path:
     for folder in (name, COURSE_DATA / name):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # which is not disturbed by a name that is too long
             return folder
     known = ", ".join(sorted(p.parent.name for p in COURSE_DATA.glob("*/prepare.py"))) or "none"
     raise UserError(f"no dataset {str(name)!r}; give a folder that prepare.py wrote, or one of: {known}")

@@ -1,12 +1,13 @@
 """Text from a model: predict, choose, append, repeat."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from gptlib.decoding import Decoder
-from gptlib.errors import UserError
+from gptlib.errors import UsageError, UserError
 from gptlib.model import GPT, KVCache
 from gptlib.tokenizer import Tokenizer
 
@@ -43,7 +44,12 @@ def generate(
 
     Raises:
         UserError: the prompt is empty.
+        UsageError: a temperature below 0, or a top_k below 1.
     """
+    if not 0 <= temperature < math.inf:  # which nan is not either
+        raise UsageError(f"temperature = {temperature}: must be a number, at least 0")
+    if top_k is not None and top_k < 1:
+        raise UsageError(f"top_k = {top_k}: must be at least 1; None chooses among all tokens")
     if not prompt.size(1):
         raise UserError("the text to continue is empty; give at least one character")
     was_training = model.training

@@ -1,6 +1,7 @@
 """The one training loop: an iterator of events."""
 
 import math
+import os
 import threading
 import time
 import warnings
@@ -328,7 +329,7 @@ class Trainer:
     def _start_from_checkpoint(self) -> None:
         resume = self.config.init_from == "resume"
         folder = self.config.out_dir if resume else self.config.init_from
-        if not resume and not Path(folder).is_dir():
+        if not resume and not os.path.isdir(folder):
             raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
         checkpoint.refuse_mismatch(saved, self.config, self.dataset)

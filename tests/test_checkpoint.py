@@ -420,3 +420,10 @@ def test_links_in_the_place_of_folders_are_replaced_and_what_they_lead_to_stays(
     list(Trainer(tiny(out_dir=str(out), init_from="resume", max_iters=9, eval_interval=1), dataset))
     assert checkpoint.load(out, prefer="latest").progress.step == 9
     assert checkpoint.load(tmp_path / "latest").progress.step == 3
+
+
+def test_a_name_that_no_system_takes_is_no_checkpoint(tiny, dataset, refused):
+    with refused("no checkpoint in", "train first"):
+        checkpoint.load("x" * 300)
+    with refused("must be scratch, resume or the folder of a checkpoint"):
+        Trainer(tiny(init_from="x" * 300), dataset)

@@ -238,3 +238,8 @@ def test_bits_per_character_do_not_depend_on_the_tokens():
     letters, tokens = Dataset.from_text(text, val_share=0.5), Dataset.from_texts(text, text[76:], pairs)
     assert letters.bits_per_character(np.log(2)) == pytest.approx(1)
     assert tokens.bits_per_character(np.log(2)) == pytest.approx(len(pairs.encode(text[76:])) / len(text[76:]))
+
+
+def test_a_name_that_no_system_takes_is_no_dataset(refused):
+    with refused("no dataset", "give a folder"):
+        Dataset.open("x" * 300)

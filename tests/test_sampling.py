@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gptlib import GPT, CharTokenizer, GPTConfig, generate, sample_text
+from gptlib import GPT, CharTokenizer, GPTConfig, UsageError, generate, sample_text
 from gptlib.sampling import choose
 
 TOKENIZER = CharTokenizer("abcdefghijk")
@@ -114,6 +114,21 @@ def test_an_empty_prompt_and_an_unknown_character_are_refused(model, refused):
         sample_text(model, TOKENIZER, "")
     with refused("not in the vocabulary", "'?'"):
         sample_text(model, TOKENIZER, "a?")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"top_k": 0}, ["top_k = 0", "at least 1", "None"]),
+        ({"temperature": -1.0}, ["temperature = -1.0", "at least 0"]),
+        ({"temperature": float("nan")}, ["temperature = nan", "at least 0"]),
+        ({"temperature": float("inf")}, ["temperature = inf", "at least 0"]),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(model, refused, options, words):
+    with refused(*words, error=UsageError):
+        sample_text(model, TOKENIZER, "a", **options)
 
 
 # --- choosing a token -----------------------------------------------------------------------------------
