@@ -1,9 +1,11 @@
 """Prepared tokens on disk, and the batches that are cut from them."""
 
+import errno
 import hashlib
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -93,10 +95,11 @@ class Dataset:
             tokens = {split: _read_split(folder, split, meta, tokenizer.dtype) for split in SPLITS}
             fits = all(len(tokens[split]) == meta[f"{split}_tokens"] for split in SPLITS)
             fits = fits and meta["vocab_size"] == tokenizer.vocab_size
+            fits = fits and meta.get("tokenizer") in (None, tokenizer.digest())  # None: prepared before that was noted
         except (OSError, ValueError, LookupError, TypeError):
             fits = False
         if not fits:
-            raise UserError(f"the files in {folder} do not fit together; run: python {folder / 'prepare.py'}")
+            raise UserError(f"the files in {folder} do not fit together; {_remedy(folder)}")
         return cls(**tokens, tokenizer=tokenizer, meta=meta)
 
     @classmethod
@@ -146,15 +149,21 @@ def _find(name: Path) -> Path:
 def _prepare(folder: Path) -> None:
     script = folder / "prepare.py"
     if not script.exists():
-        raise UserError(
-            f"{folder} has no meta.json; run: python data/data-by-char/prepare.py --input TEXT --out_dir={folder}"
-        )
+        words = "python data/data-by-char/prepare.py --input TEXT"
+        raise UserError(f"{folder} has no meta.json; run: {words} {shlex.quote(f'--out_dir={folder}')}")
     # In a terminal the script's progress bar is seen; in a notebook it would become part of the lesson.
     quiet = not sys.stderr.isatty()
     result = subprocess.run([sys.executable, script], capture_output=quiet, text=True)
     if result.returncode:
         reason = result.stderr.strip().splitlines()[-1] if quiet and result.stderr else "see above"
-        raise UserError(f"could not prepare {folder.name} ({reason.removeprefix('error: ')}); run: python {script}")
+        raise UserError(f"could not prepare {folder.name} ({reason.removeprefix('error: ')}); {_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    script = folder / "prepare.py"
+    if script.exists():
+        return f"run: python {shlex.quote(str(script))}"
+    return "prepare them again with the command that made them"
 
 
 def _read_split(folder: Path, split: str, meta: dict[str, Any], dtype: str) -> Tokens:
@@ -164,7 +173,10 @@ def _read_split(folder: Path, split: str, meta: dict[str, Any], dtype: str) -> T
         try:
             shards.append(np.memmap(path, dtype=dtype, mode="r"))
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {path} ({error}); prepare the dataset again") from None
+            if getattr(error, "errno", None) == errno.EMFILE:
+                limit = f"{len(names)} files are more than this system opens at once"
+                raise UserError(f"{limit}; prepare with a larger --shard_bytes, or raise it (ulimit -n)") from None
+            raise UserError(f"cannot read {path} ({error}); {_remedy(folder)}") from None
     return shards[0] if len(shards) == 1 else ShardedTokens(shards)
 
 

@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old one or the new one, never half of one; where the course's data are."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gptlib.errors import UserError
 
@@ -34,6 +38,30 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     path = Path(path)
     with atomic_files(path.parent, path.name) as stage:
         (stage / path.name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path) -> Any:
+    """What stands in a JSON file; None if there is none, or if it is not whole."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """The right to write to a folder, which is made if need be; the system takes it back from a process that dies.
+
+    Raises:
+        UserError: another process, or another part of this one, has it.
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0, thread_local=False):
+            yield
+    except Timeout:
+        raise UserError(f"another run is writing to {str(folder)!r}; wait, stop it, or choose another folder") from None
 
 
 def refuse_others(folder: Path, own: str) -> None:

@@ -3,19 +3,16 @@
 import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Progress
-from gptlib.files import atomic_write
+from gptlib.files import alone_in, atomic_write
 
 LOG, CONFIG = "log.jsonl", "config.toml"
 _OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|best|damaged")
@@ -40,7 +37,7 @@ class RunLog:
         folder = Path(config.out_dir)
         with ExitStack() as opened:
             try:
-                opened.enter_context(_lock(folder))
+                opened.enter_context(alone_in(folder))
                 self.earlier = None if goes_on else _set_aside(folder)
                 atomic_write(folder / CONFIG, config_as_toml(config))
                 _end_last_line(folder / LOG)
@@ -70,17 +67,6 @@ class RunLog:
     def close(self) -> None:
         """Close the file and leave the folder to other runs."""
         self._opened.close()
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """The right to write to a folder, which the system takes back from a process that dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0, thread_local=False):
-            yield
-    except Timeout:
-        raise UserError(f"another run is writing to out_dir = {str(folder)!r}; stop it, or choose another") from None
 
 
 def _as_json(value: Any) -> Any:

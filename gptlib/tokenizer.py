@@ -2,7 +2,9 @@
 
 import base64
 import codecs
+import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -44,6 +46,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """All that makes this tokenizer; two of them are the same if this is equal."""
+
+    def digest(self) -> str:
+        """The sha256 of that: a short name of these tokens."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     @property
     def dtype(self) -> str:
@@ -103,6 +109,10 @@ BYTES = tuple(bytes([i]) for i in range(256))
 # the space before it along; digits, punctuation and white space stand by themselves.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
 END_OF_TEXT = b"<|endoftext|>"
+# Longer words, and runs of spaces, are cut while pairs are learned, which takes time by the square of their length.
+LONG = r"\S{1000}|\s{1000}"
+# Counted by all cores, and with the same result: no word reaches across the end of a line into the next one's first.
+BLOCKS = re.compile(r".{1,65536}\n(?=\S)|.+", re.DOTALL)
 
 
 class BPETokenizer(Tokenizer):
@@ -159,6 +169,7 @@ class BPETokenizer(Tokenizer):
         learner = Learner(models.BPE())
         learner.pre_tokenizer = pre_tokenizers.Sequence(
             [
+                pre_tokenizers.Split(Regex(LONG), "isolated"),
                 pre_tokenizers.Split(Regex(GPT2_PATTERN), "isolated"),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
@@ -170,7 +181,8 @@ class BPETokenizer(Tokenizer):
             show_progress=False,
         )
         texts = [texts] if isinstance(texts, str) else texts
-        learner.train_from_iterator(map(_without_surrogates, texts), trainer)
+        blocks = (block[0] for text in texts for block in BLOCKS.finditer(_without_surrogates(text)))
+        learner.train_from_iterator(blocks, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
         return cls(map(_joined, merges), end_of_text=end_of_text)
 
@@ -208,7 +220,14 @@ class BPETokenizer(Tokenizer):
         Raises:
             UserError: `text` holds half of a UTF-16 pair, which is no character.
         """
-        return self.encoding.encode_to_numpy(_without_surrogates(text), disallowed_special=()).astype(np.int64)
+        try:
+            tokens = self._encode(_without_surrogates(text))
+        except ValueError:  # some hundred thousand spaces in a row are more than tiktoken's search can take
+            tokens = np.concatenate([self._encode(part) for part in re.split(r"(\s{1000})", text)])
+        return tokens.astype(np.int64)
+
+    def _encode(self, text: str) -> np.ndarray:
+        return self.encoding.encode_to_numpy(text, disallowed_special=())
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for; what is not UTF-8 becomes U+FFFD, the question mark on a diamond."""

@@ -1,6 +1,7 @@
 """Byte pairs: learned by `tokenizers`, run by `tiktoken`, and any text comes back."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Learner
 
 from gptlib import BPETokenizer, CharTokenizer, Dataset, Trainer, UserError, sample_text
-from gptlib.tokenizer import BYTES, GPT2_PATTERN, load_tokenizer
+from gptlib import tokenizer as module
+from gptlib.tokenizer import BLOCKS, BYTES, GPT2_PATTERN, load_tokenizer
 
 SONNET = """Shall I compare thee to a summer's day?
 Thou art more lovely and more temperate:
@@ -173,6 +175,26 @@ def test_the_beginning_of_what_is_not_there_is_refused(refused, vocab_size):
 
 def test_learning_twice_gives_the_same():
     assert BPETokenizer.train(SONNET, 320).to_json() == BPE.to_json()
+
+
+@settings(deadline=None)
+@given(text=LIKE_THE_TEXT | st.text("a \n\tb"), size=st.integers(1, 9))
+def test_counting_a_text_in_blocks_changes_nothing(text, size):
+    whole = BPETokenizer.train(text, 300).pieces
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCKS", re.compile(BLOCKS.pattern.replace("65536", str(size)), re.DOTALL))
+        assert BPETokenizer.train(text, 300).pieces == whole
+
+
+@pytest.mark.parametrize("run", [" ", "\n\t", "ab", "1", "-="])
+def test_what_has_no_end_is_learned_from_in_pieces(run):
+    """The learner alone would take minutes for such a text."""
+    assert max(map(len, BPETokenizer.train([run * 10**6, "hello hello"], 300).learned)) <= 1000
+
+
+@pytest.mark.parametrize("text", [" " * 10**6 + "x", "x" + " \n" * 10**6 + "y"], ids=["spaces", "lines"])
+def test_a_million_spaces_are_encoded(text):
+    assert BPE.decode(BPE.encode(text)) == text
 
 
 def test_what_stands_once_is_not_learned():

@@ -1,5 +1,6 @@
 """Prepared folders, and the batches that are cut from their tokens."""
 
+import errno
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptlib import GPT, BPETokenizer, Dataset, TrainConfig, Trainer, exact_loss
+from gptlib import GPT, BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, exact_loss
 from gptlib.dataset import ShardedTokens, cut_windows, draw_starts
 
 TOKENS = np.arange(100, 120)  # 12 windows of 8 + 1 begin in it
@@ -57,7 +58,7 @@ def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_is_read(refused, s
     dataset = Dataset.from_text("abcdefgh" * 20)
     getattr(dataset, split)[:] = 8
     config = TrainConfig(n_layer=1, n_embd=8, n_head=1, block_size=4, eval_iters=1, max_iters=1, dataset="in memory")
-    with refused("holds token 8", "ends at 7", "prepare the dataset again"):
+    with refused("holds token 8", "ends at 7", "prepare"):
         list(Trainer(config, dataset))
     with refused("holds token 8"):
         exact_loss(GPT(config.model_config(8)), getattr(dataset, split))
@@ -139,14 +140,17 @@ def test_a_script_that_fails_is_reported_with_its_reason(prepared, refused):
 )
 def test_files_that_do_not_fit_together_are_refused(prepared, refused, meta):
     (prepared / "meta.json").write_text(meta)
-    with refused("do not fit together", "prepare.py"):
+    with refused("do not fit together", "prepare them again"):
+        Dataset.open(prepared)
+    (prepared / "prepare.py").write_text("")
+    with refused("do not fit together", "run: python", "prepare.py"):
         Dataset.open(prepared)
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 def test_missing_tokens_are_refused(prepared, refused, damage):
     damage(prepared / "val.bin")
-    with refused("cannot read", "val.bin", "prepare the dataset again"):
+    with refused("cannot read", "val.bin", "prepare"):
         Dataset.open(prepared)
 
 
@@ -213,7 +217,7 @@ def test_shards_stay_on_disk_and_train_as_one_file_does(sharded, dataset, tiny, 
 
 def test_a_missing_shard_is_refused(sharded, refused):
     (sharded / "train-1.bin").unlink()
-    with refused("cannot read", "train-1.bin", "prepare the dataset again"):
+    with refused("cannot read", "train-1.bin", "prepare"):
         Dataset.open(sharded)
 
 
@@ -243,3 +247,24 @@ def test_bits_per_character_do_not_depend_on_the_tokens():
 def test_a_name_that_no_system_takes_is_no_dataset(refused):
     with refused("no dataset", "give a folder"):
         Dataset.open("x" * 300)
+
+
+def test_the_tokenizer_of_another_run_is_noticed_also_if_it_is_as_large(prepared, refused):
+    """A kill between two renames of a preparation leaves it beside the tokens of the earlier one."""
+    other = Dataset.open(prepared).tokenizer.chars[:-1] + "ÿ"
+    meta = json.loads((prepared / "meta.json").read_text())
+    meta["tokenizer"] = Dataset.open(prepared).tokenizer.digest()
+    (prepared / "meta.json").write_text(json.dumps(meta))
+    assert Dataset.open(prepared)
+    CharTokenizer(other).save(prepared / "tokenizer.json")
+    with refused("do not fit together"):
+        Dataset.open(prepared)
+
+
+def test_more_shards_than_the_system_opens_are_told_with_the_remedy(sharded, monkeypatch, refused):
+    def full(*arguments, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(np, "memmap", full)
+    with refused("more than this system opens at once", "--shard_bytes", "ulimit -n"):
+        Dataset.open(sharded)

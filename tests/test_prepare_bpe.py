@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import BPETokenizer, Dataset, UsageError, UserError
+from gptlib.files import alone_in
 from gptlib.tokenizer import load_tokenizer
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "data-by-bpe"
@@ -66,7 +67,7 @@ def texts(out):
 
 
 def contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
 
 
 def published(out):
@@ -118,6 +119,31 @@ def test_windows_line_ends_and_mark_are_not_text(prepare, tmp_path, out):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone line\r\n" * 1 + b"another line\r\n" * 20)
     run(prepare, out, "--files", tmp_path / "a.txt")
     assert "".join(texts(out)) == "one line\n" + "another line\n" * 20 + END
+
+
+@pytest.mark.parametrize("name", ["NOTES.TXT", "notes[1].txt"])
+def test_a_file_may_be_named_as_other_systems_and_browsers_name_them(prepare, tmp_path, out, name):
+    (tmp_path / name).write_text("".join(DOCUMENTS))
+    run(prepare, out, "--files", tmp_path / name)
+    assert "".join(texts(out)) == "".join(DOCUMENTS) + END
+
+
+@pytest.mark.parametrize("rows_in_group", [1, 3, 7, 20])
+def test_a_row_group_may_be_divided(prepare, tmp_path, out, rows_in_group):
+    """Most writers put a whole table into one."""
+    pq.write_table(pa.table({"text": DOCUMENTS}), tmp_path / "a.parquet", row_group_size=rows_in_group)
+    meta = run(prepare, out, "--files", tmp_path / "a.parquet", "--shard_bytes=2000")
+    train, val = texts(out)
+    assert train + val == "".join(text + END for text in DOCUMENTS)
+    assert 0.05 < len(val) / len(train + val) < 0.2 and len(meta["shards"]["train"]) >= 3
+
+
+def test_the_last_words_say_where_the_tokens_are_and_what_was_held_out(prepare, tmp_path, out, capsys):
+    train, val = write(tmp_path / "a.txt", "txt", DOCUMENTS), write(tmp_path / "b.txt", "txt", DOCUMENTS)
+    run(prepare, out, "--files", train, "--val_files", val)
+    told = capsys.readouterr().out
+    assert f"next: python -m gptlib.train data/data-by-bpe/train.toml --dataset={out}" in told
+    assert f"held out: the files {val}" in told
 
 
 def test_files_to_validate_on_may_be_given(prepare, tmp_path, out):
@@ -195,7 +221,7 @@ def test_a_new_run_replaces_the_files_of_the_earlier(prepare, tmp_path, out):
     before = np.asarray(opened.train).tolist()
     run(prepare, out, "--files", write(tmp_path / "b.txt", "txt", DOCUMENTS[::-1]))
     assert not {shard["file"] for shard in first["shards"]["train"]} & set(contents(out))
-    assert not (out / "unfinished").exists() and len(contents(out)) == 4
+    assert not (out / "unfinished").exists() and len(published(out)) == 4
     assert np.asarray(opened.train).tolist() == before  # who reads the earlier files goes on reading them
 
 
@@ -260,6 +286,22 @@ def test_a_finished_shard_that_was_altered_is_written_again(prepare, tmp_path, o
     run(prepare, out, *interrupted)
     run(prepare, tmp_path / "fresh", *interrupted)
     assert contents(out) == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "train-00000.json", "tokenizer.json"])
+@pytest.mark.parametrize("content", ["", "{"])
+def test_a_note_that_was_cut_short_is_written_again(prepare, tmp_path, out, interrupted, name, content):
+    (out / "unfinished" / name).write_text(content)
+    run(prepare, out, *interrupted)
+    run(prepare, tmp_path / "fresh", *interrupted)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_two_preparations_do_not_write_to_one_folder(prepare, tmp_path, out, interrupted, refused):
+    kept = contents(out)
+    with alone_in(out), refused("another run is writing to", str(out), "another folder"):
+        run(prepare, out, *interrupted)
+    assert contents(out) == kept
 
 
 @pytest.mark.parametrize("change", ["text", "settings"])
@@ -364,6 +406,32 @@ def test_a_stream_may_be_cut_after_some_documents(prepare, out, streams):
     assert "".join(texts(out)) == "".join(text + END for text in DOCUMENTS[:7])
 
 
+def test_more_documents_are_added_to_those_that_are_there_and_fewer_are_refused(prepare, out, streams, refused):
+    rows = [{"text": text} for text in DOCUMENTS]
+    streams += [FakeStream(rows), FakeStream(rows), FakeStream(rows)]
+    for documents in (7, 12):
+        run(prepare, out, "--hf=some/name", f"--hf_documents={documents}")
+        assert "".join(texts(out)) == "".join(text + END for text in DOCUMENTS[:documents])
+    kept = contents(out)
+    with refused("holds 12 documents already", "--hf_documents", "another --out_dir"):
+        run(prepare, out, "--hf=some/name", "--hf_documents=9")
+    assert contents(out) == kept
+    run(prepare, out, "--hf=some/name")
+    assert "".join(texts(out)) == "".join(text + END for text in DOCUMENTS)
+    assert not streams
+    run(prepare, out, "--hf=some/name", "--hf_documents=20")  # all of them are there: nobody is asked
+
+
+def test_a_damaged_place_in_the_stream_is_told_and_nothing_is_removed(prepare, out, streams, refused):
+    streams.append(FakeStream([{"text": text} for text in DOCUMENTS]))
+    run(prepare, out, "--hf=some/name")
+    (out / "text" / "state.json").write_text("{")
+    kept = contents(out)
+    with refused("state.json is damaged", "remove", str(out / "text")):
+        run(prepare, out, "--hf=some/name")
+    assert contents(out) == kept
+
+
 @pytest.mark.parametrize("package", ["datasets", "pyarrow"])
 def test_a_missing_package_is_named_with_its_remedy(prepare, tmp_path, out, monkeypatch, refused, package):
     source = "--hf=name" if package == "datasets" else f"--files={write(tmp_path / 'a.parquet', 'parquet', DOCUMENTS)}"
@@ -434,9 +502,9 @@ def test_a_file_that_becomes_shorter_is_noticed(documents, tmp_path, refused):
         ("a.txt", b"x", ["too little text"]),
         ("a.txt", "ça va\n".encode("latin-1") * 30, ["a.txt is not UTF-8"]),
         ("a.jsonl", b'{"body": "a"}\n' * 9, ["byte 0", "no column 'text'", "--column: body"]),
-        ("a.jsonl", b'{"text": 3}\n' * 9, ["byte 0", "'3' is not a text", "--column"]),
-        ("a.jsonl", b'{"text": null}\n' * 9, ["'None' is not a text"]),
-        ("a.jsonl", b'"half \\ud83d"\n' * 9, ["half of a character"]),
+        ("a.jsonl", b'{"text": 3}\n' * 9, ["byte 0", "3 is not a text", "--column"]),
+        ("a.jsonl", b'{"text": null}\n' * 9, ["byte 0", "null is not a text", "leave the row out"]),
+        ("a.jsonl", b'"half \\ud83d"\n' * 9, ["a.jsonl, byte 0", "half of a character"]),
         ("a.jsonl", b"\n" * 99, ["no text in one half"]),
         ("a.jsonl", b'""\n' * 99, ["no text in one half"]),
         ("a.jsonl", (b"[" * 100_000 + b"\n") * 9, ["byte 0", "not a line of JSON"]),

@@ -156,7 +156,7 @@ def test_two_runs_do_not_write_to_one_folder(tiny, dataset, tmp_path, refused):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for init_from in ("scratch", "resume"):
         second = Trainer(tiny(out_dir=str(tmp_path), init_from=init_from), dataset)
-        with refused("another run is writing to out_dir", str(tmp_path), "choose another"):
+        with refused("another run is writing to", str(tmp_path), "choose another folder"):
             next(iter(second))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert list(first)

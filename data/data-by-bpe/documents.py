@@ -2,17 +2,18 @@
 
 .txt .md    one document a file; a span is a range of bytes that ends with a line, or at least with a character
 .jsonl      one document a line: a JSON string, or an object with a column of text; a span is a range of whole lines
-.parquet    one document a row; a span is a row group, which is never cut
+.parquet    one document a row; a span is a range of rows of one row group
 """
 
 import codecs
 import importlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,13 +27,21 @@ CONTINUATION = bytes(range(0x80, 0xC0))  # the bytes with which no character of 
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a file: bytes, or row groups, from `start` to before `stop`, with about `size` bytes of text."""
+    """A part of a file: bytes, or rows, from `start` to before `stop`, with about `size` bytes of text."""
 
     path: Path
     start: int
     stop: int
     size: int
     ends_file: bool
+
+    def touches(self, other: "Span") -> bool:
+        """Whether the other begins where this one ends."""
+        return (self.path, self.stop) == (other.path, other.start)
+
+    def and_then(self, other: "Span") -> "Span":
+        """Both as one."""
+        return Span(self.path, self.start, other.stop, self.size + other.size, other.ends_file)
 
 
 # --- cutting --------------------------------------------------------------------------------------------------------
@@ -41,7 +50,7 @@ class Span:
 def cut(paths: Iterable[Path], size: float, column: str) -> list[Span]:
     """All spans of the files, in order, each of about `size` bytes; the same files give the same spans."""
     try:
-        return [span for path in paths for span in KINDS[path.suffix][0](path, size, column)]
+        return [span for path in paths for span in kind_of(path)[0](path, size, column)]
     except OSError as error:
         raise UserError(f"cannot read {error.filename}: {error.strerror}; give files that you may read") from None
 
@@ -68,12 +77,16 @@ def _border(file: Any, near: int, farthest: int) -> int:
 
 
 def _cut_rows(path: Path, size: float, column: str) -> Iterator[Span]:
-    file = _open_parquet(path, column)
-    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-    for i, group in enumerate(groups):
+    """Equal parts of each row group: many writers make just one, however large the table."""
+    metadata, first = _open_parquet(path, column).metadata, 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
         columns = [group.column(j) for j in range(group.num_columns)]
         bytes_of_text = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == column)
-        yield Span(path, i, i + 1, bytes_of_text, i + 1 == len(groups))
+        parts = max(1, min(group.num_rows, math.ceil(bytes_of_text / size)))
+        borders = [first + group.num_rows * i // parts for i in range(parts + 1)]
+        for start, stop in pairwise(borders):
+            yield Span(path, start, stop, bytes_of_text // parts, stop == metadata.num_rows)
+        first = borders[-1]
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -82,7 +95,7 @@ def _cut_rows(path: Path, size: float, column: str) -> Iterator[Span]:
 def read(span: Span, column: str) -> Iterator[tuple[str, bool]]:
     """The texts of a span, and with each whether a document ends there."""
     try:
-        yield from KINDS[span.path.suffix][1](span, column)
+        yield from kind_of(span.path)[1](span, column)
     except OSError as error:
         raise UserError(f"cannot read {span.path}: {error.strerror or error}; run again when it can be read") from None
 
@@ -130,7 +143,13 @@ def text_of(row: Any, column: str, where: str) -> str:
         raise UserError(_no_column(where, column, row))
     text = row[column] if isinstance(row, dict) else row
     if not isinstance(text, str):
-        raise UserError(f"{where}: {str(text)[:40]!r} is not a text; name the column of text with --column")
+        shown = json.dumps(text, default=str)[:40]
+        raise UserError(f"{where}: {shown} is not a text; leave the row out, or name another --column")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"{text[error.start]!r} is half of a character (a UTF-16 surrogate)"
+        raise UserError(f"{where}: {half}; leave the row out") from None
     return text
 
 
@@ -139,10 +158,16 @@ def _no_column(where: object, column: str, known: Iterable[str]) -> str:
 
 
 def _read_rows(span: Span, column: str) -> Iterator[tuple[str, bool]]:
-    rows, numbers = _open_parquet(span.path, column), count()
-    for batch in rows.iter_batches(ROWS, row_groups=range(span.start, span.stop), columns=[column], use_threads=False):
-        for text in batch.column(0).to_pylist():
-            yield text_of(text, column, f"{span.path}, row {next(numbers)} of group {span.start}"), True
+    file, row = _open_parquet(span.path, column), 0
+    for i in range(file.num_row_groups):
+        after = row + file.metadata.row_group(i).num_rows
+        if row < span.stop and after > span.start:
+            for batch in file.iter_batches(ROWS, row_groups=[i], columns=[column], use_threads=False):
+                wanted = slice(max(0, span.start - row), max(0, span.stop - row))
+                for number, text in enumerate(batch.column(0)[wanted].to_pylist(), row + wanted.start):
+                    yield text_of(text, column, f"{span.path}, row {number}"), True
+                row += len(batch)
+        row = after
 
 
 def _open_parquet(path: Path, column: str) -> Any:
@@ -163,6 +188,11 @@ def import_optional(name: str) -> ModuleType:
     except ModuleNotFoundError:
         package = name.split(".")[0]
         raise UserError(f"this needs {package}; run: pip install -c constraints.txt -e '.[hf]'") from None
+
+
+def kind_of(path: Path) -> tuple[Callable, Callable]:
+    """How files with the ending of this one are cut, and read."""
+    return KINDS[path.suffix.lower()]
 
 
 KINDS = {

@@ -12,7 +12,7 @@ from documents import import_optional, text_of
 from tqdm import tqdm
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_files, atomic_write, refuse_others
+from gptlib.files import atomic_files, atomic_write, read_json, refuse_others
 
 PART = 2**26  # bytes of text in one file; after each of them the place in the stream is written down
 STATE = "state.json"
@@ -34,20 +34,28 @@ def download(text: HubText, folder: Path) -> list[Path]:
     """The files in `folder` that hold the texts; those that an earlier call finished are kept.
 
     Raises:
-        UserError: no such dataset, no network, no package `datasets`, or no such column.
+        UserError: no such dataset, no network, no package `datasets`, or no such column; or there are more documents
+            in `folder` than are wanted.
     """
     state = _earlier_state(text, folder)
-    with _network(text.name):
-        stream = import_optional("datasets").load_dataset(text.name, text.config, split=text.split, streaming=True)
-        if state["position"]:
-            stream.load_state_dict(state["position"])
-    rows = _rows(stream, text.name)
-    with tqdm(desc=text.name, unit="document", initial=state["documents"], total=text.documents or None) as progress:
-        while not state["complete"]:
-            state = _write_part(text, folder, state, rows, progress)
-            state["position"] = stream.state_dict()
-            atomic_write(folder / STATE, json.dumps(state))
+    if not _complete(state, text):
+        with _network(text.name):
+            load = import_optional("datasets").load_dataset
+            stream = load(text.name, text.config, split=text.split, streaming=True)
+            if state["position"]:
+                stream.load_state_dict(state["position"])
+        rows = _rows(stream, text.name)
+        count = {"initial": state["documents"], "total": text.documents or None}
+        with tqdm(desc=text.name, unit="document", **count) as progress:
+            while not _complete(state, text):
+                state = _write_part(text, folder, state, rows, progress)
+                state["position"] = stream.state_dict()
+                atomic_write(folder / STATE, json.dumps(state))
     return [_part(folder, i) for i in range(state["parts"])]
+
+
+def _complete(state: dict[str, Any], text: HubText) -> bool:
+    return state["exhausted"] or 0 < text.documents == state["documents"]
 
 
 def _rows(stream: Iterable[dict], name: str) -> Iterator[dict]:
@@ -65,21 +73,29 @@ def _network(name: str) -> Iterator[None]:
 
 
 def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
-    if (folder / STATE).exists():
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if state["text"] == asdict(text):
-            return state
+    """How far an earlier call came with these texts; more of them may be wanted now."""
+    which = {name: value for name, value in asdict(text).items() if name != "documents"}
+    state = read_json(folder / STATE)
+    if state is None and (folder / STATE).exists():
+        raise UserError(f"{folder / STATE} is damaged; remove {folder} to begin the download anew")
+    if state and state["text"] == which:
+        if text.documents and state["documents"] > text.documents:
+            held = f"{folder} holds {state['documents']} documents already"
+            raise UserError(f"{held}; ask for as many or more with --hf_documents, or choose another --out_dir")
+        return state
     refuse_others(folder, OWN)
     shutil.rmtree(folder, ignore_errors=True)
-    return {"text": asdict(text), "parts": 0, "documents": 0, "position": None, "complete": False}
+    return {"text": which, "parts": 0, "documents": 0, "position": None, "exhausted": False}
 
 
 def _part(folder: Path, i: int) -> Path:
     return folder / f"{i:05}.jsonl"
 
 
-def _write_part(text: HubText, folder: Path, state: dict, rows: Iterator[dict], progress: tqdm) -> dict[str, Any]:
-    documents, ended = state["documents"], True
+def _write_part(
+    text: HubText, folder: Path, state: dict[str, Any], rows: Iterator[dict], progress: tqdm
+) -> dict[str, Any]:
+    documents, exhausted = state["documents"], True
     name = _part(folder, state["parts"]).name
     with atomic_files(folder, name) as stage, open(stage / name, "w", encoding="utf-8") as file:
         for row in rows:
@@ -87,9 +103,7 @@ def _write_part(text: HubText, folder: Path, state: dict, rows: Iterator[dict], 
             file.write(line + "\n")
             documents += 1
             progress.update()
-            if documents == text.documents:
+            if documents == text.documents or file.tell() >= PART:
+                exhausted = False
                 break
-            if file.tell() >= PART:
-                ended = False
-                break
-    return state | {"parts": state["parts"] + 1, "documents": documents, "complete": ended}
+    return state | {"parts": state["parts"] + 1, "documents": documents, "exhausted": exhausted}

@@ -18,6 +18,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 # What this folder and the scripts of data/ share, and gptlib where it is not installed.
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
+from commands import reason, training_command, user_path  # noqa: E402
 from documents import KINDS, Span, cut  # noqa: E402
 from hub import HubText, download  # noqa: E402
 from shakespeare import HELD_OUT, LICENCE, SOURCE, half, shakespeare  # noqa: E402
@@ -34,16 +36,18 @@ from shards import Shard, group, write_shards  # noqa: E402
 
 from gptlib.config import ArgumentParser  # noqa: E402
 from gptlib.errors import UsageError, UserError, run_cli  # noqa: E402
-from gptlib.files import atomic_write, move_together, refuse_others  # noqa: E402
+from gptlib.files import alone_in, atomic_write, move_together, read_json, refuse_others  # noqa: E402
 from gptlib.tokenizer import BPETokenizer, load_tokenizer  # noqa: E402
 
-FORMAT = 1  # changes when the same text would give other bytes: unfinished shards of another format are not used
+FORMAT = 2  # changes when the same text would give other bytes: unfinished shards of another format are not used
 VAL_SHARE = 0.1  # of texts of which none is held out by name: the end validates, at most one shard of it
 SHARDS = 64  # as many files, if that makes them neither too small nor too large
 SMALLEST, LARGEST = 2**23, 2**28  # bytes of text in a shard
 # Our names in the folder of unfinished shards, and those of finished ones: nothing else is ever removed.
 UNFINISHED = r"(recipe|tokenizer|meta)\.json(\.earlier)?|(train|val)-\d+\.(bin|json)"
 PUBLISHED = r"(train|val)-\d+-[0-9a-f]{8}\.bin"
+MOST_TOKENS = 10**7  # to learn: the largest vocabularies in use have a fortieth of that
+MOST_PROCESSES = 61  # at once: what Windows can wait for
 LEARN_FROM = 2**26  # characters of training text from which the vocabulary is learned
 
 
@@ -66,11 +70,12 @@ def find_source(options: argparse.Namespace) -> Source:
     folder = options.out_dir / "text"
     if options.files:
         val = matching(options.val_files) if options.val_files else []
-        held_out = {path.resolve() for path in val}  # and not learnt from
-        train = [path for path in matching(options.files) if path.resolve() not in held_out]
+        not_learnt = {path.resolve() for path in val}
+        train = [path for path in matching(options.files) if path.resolve() not in not_learnt]
         if not train:
             raise UserError(f"every file of {options.files!r} is one of --val_files too; leave some to learn from")
-        return Source(train, val, options.files, "unknown: given with --files")
+        held_out = (f"the files {options.val_files}",) if val else ()
+        return Source(train, val, options.files, "unknown: given with --files", held_out)
     if options.hf:
         text = HubText(options.hf, options.hf_config, options.hf_split, options.column, options.hf_documents)
         name = f"{' '.join(filter(None, (text.name, text.config, text.split)))}, streamed by Hugging Face datasets"
@@ -83,14 +88,19 @@ def find_source(options: argparse.Namespace) -> Source:
 
 def matching(patterns: str) -> list[Path]:
     """The files that match any of the patterns between the bars, in the order of their paths."""
-    names = [name for pattern in patterns.split("|") for name in glob.glob(pattern, recursive=True)]
+    names = [name for pattern in patterns.split("|") for name in _named(os.path.expanduser(pattern))]
     found = {Path(name).resolve(): Path(name).absolute() for name in names}  # a link says the kind, and counts once
     files = sorted(path for path in found.values() if path.is_file())
     if not files:
         raise UserError(f"no file matches {patterns!r}; quote the pattern, ** stands for folders at any depth")
-    if other := [path for path in files if path.suffix not in KINDS]:
+    if other := [path for path in files if path.suffix.lower() not in KINDS]:
         raise UserError(f"cannot read {other[0]}: it must be one of {', '.join(KINDS)}; give a narrower pattern")
     return files
+
+
+def _named(pattern: str) -> list[str]:
+    """The file of this very name, `notes[1].txt`, or else those that match."""
+    return [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
 
 
 def write_if_new(path: Path, content: str) -> None:
@@ -116,7 +126,7 @@ def plan(source: Source, column: str, shard_bytes: int | None) -> list[Shard]:
 
 
 def hold_out(source: Source, size: int, column: str) -> tuple[list[Span], list[Span]]:
-    """The spans before the last `size` bytes, and those: whole lines, and whole row groups."""
+    """The spans before the last `size` bytes, and those: whole lines, and whole rows."""
     spans, held, border = cut(source.train, max(1, size // 8), column), 0, 0
     for border in range(len(spans) - 1, 0, -1):
         held += spans[border].size
@@ -162,11 +172,11 @@ def prepare(options: argparse.Namespace) -> dict:
     source = find_source(options)
     shards = plan(source, options.column, options.shard_bytes)
     stage = open_stage(options, source)
-    if not (stage / "tokenizer.json").exists():
+    if read_json(stage / "tokenizer.json") is None:
         find_tokenizer(options, shards).save(stage / "tokenizer.json")
     with tqdm(total=sum(s.size for s in shards), desc="tokens", unit="B", unit_scale=True) as progress:
         results, sizes = [], {shard.name: shard.size for shard in shards}
-        for result in write_shards(shards, stage, min(options.processes, len(shards))):
+        for result in write_shards(shards, stage, min(options.processes, len(shards), MOST_PROCESSES)):
             results.append(result)
             progress.update(sizes[result["name"]])
     return publish(stage, options.out_dir, source, sorted(results, key=lambda result: result["name"]))
@@ -184,10 +194,10 @@ def open_stage(options: argparse.Namespace, source: Source) -> Path:
     }
     refuse_others(stage, UNFINISHED)
     try:
+        if read_json(stage / "recipe.json") == recipe:
+            print(f"going on with the shards that are finished in {stage}", file=sys.stderr)
+            return stage
         if (stage / "recipe.json").exists():
-            if json.loads((stage / "recipe.json").read_text(encoding="utf-8")) == recipe:
-                print(f"going on with the shards that are finished in {stage}", file=sys.stderr)
-                return stage
             print(f"{stage} is of another text or other settings: starting anew", file=sys.stderr)
         shutil.rmtree(stage, ignore_errors=True)
         atomic_write(stage / "recipe.json", json.dumps(recipe))
@@ -215,7 +225,8 @@ def publish(stage: Path, out_dir: Path, source: Source, results: list[dict]) -> 
     current = {shard["file"] for shards in meta["shards"].values() for shard in shards}
     for path in out_dir.iterdir():
         if re.fullmatch(PUBLISHED, path.name) and path.name not in current:
-            path.unlink()  # of the earlier run; a process that reads it has it open
+            with suppress(PermissionError):  # on Windows, if somebody reads it: then the next run removes it
+                path.unlink()
     return meta
 
 
@@ -234,6 +245,7 @@ def describe(source: Source, tokenizer: BPETokenizer, results: list[dict]) -> di
         "licence": source.licence,
         **counts,
         "vocab_size": tokenizer.vocab_size,
+        "tokenizer": tokenizer.digest(),
         "dtype": tokenizer.dtype,
         "held_out": list(source.held_out),
         # a validation loss times this is in bits per character, which is comparable whatever the tokens
@@ -262,20 +274,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--hf_split", default="train", metavar="NAME", help="the dataset's split (default: train)")
     add("--hf_documents", type=_positive, default=0, metavar="N", help="stop after N documents (default: all)")
     add("--vocab", default="learn", metavar="SOURCE", help="learn (default), gpt2, or another run's tokenizer.json")
-    add("--vocab_size", type=_positive, default=1024, metavar="N", help="tokens to learn (default: 1024)")
+    add("--vocab_size", type=_tokens, default=1024, metavar="N", help="tokens to learn (default: 1024)")
     add("--shard_bytes", type=_positive, metavar="N", help="text in one file of tokens (default: 8 to 256 MB)")
     add("--processes", type=_positive, default=os.cpu_count(), metavar="N", help="default: one for each core")
-    add("--out_dir", type=Path, default=HERE, help="where to write (default: beside this script)")
+    add("--out_dir", type=user_path, default=HERE, help="where to write (default: beside this script)")
     options = parser.parse_args(arguments)
     if options.val_files and not options.files:
         raise UsageError("--val_files needs --files; --help lists what is allowed")
     return options
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, at least 1")
+def _positive(text: str, at_most: int = 10**15) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:99]) <= at_most:
+        raise argparse.ArgumentTypeError(f"{text[:99]!r} must be a whole number, at least 1, at most {at_most}")
     return int(text)
+
+
+def _tokens(text: str) -> int:
+    return _positive(text, at_most=MOST_TOKENS)
 
 
 def summary(meta: dict, out_dir: Path) -> str:
@@ -286,7 +302,7 @@ def summary(meta: dict, out_dir: Path) -> str:
         f"({meta['val_tokens'] / total:.1%}) in {files} files, {meta['vocab_size']:,} different tokens, "
         f"{meta['val_characters'] / meta['val_tokens']:.2f} characters each\n"
         f"held out: {', '.join(meta['held_out']) or 'the end of the text'}\n"
-        "next: python -m gptlib.train data/data-by-bpe/train.toml"
+        f"next: {training_command('data-by-bpe', out_dir)}"
     )
 
 
@@ -294,9 +310,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Prepare what the command line asks for."""
     options = parse(arguments)
     try:
-        print(summary(prepare(options), options.out_dir))
+        with alone_in(options.out_dir):
+            print(summary(prepare(options), options.out_dir))
     except OSError as error:  # what has no better message of its own
-        raise UserError(f"{error.strerror or error}; free some space and run again: finished shards are kept") from None
+        raise UserError(f"{reason(error)}, then run again: finished shards are kept") from None
     except KeyboardInterrupt:
         print("interrupted: finished shards are kept; run the same command again to go on", file=sys.stderr)
         sys.exit(130)

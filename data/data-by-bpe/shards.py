@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 from documents import Span, read
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_files, atomic_write
+from gptlib.files import atomic_files, atomic_write, read_json
 from gptlib.tokenizer import load_tokenizer
 
 
@@ -42,9 +43,14 @@ class Shard:
 def group(spans: Iterable[Span], split: str, size: int, column: str) -> list[Shard]:
     """Neighbouring spans together, as many as fit into `size` bytes and at least one."""
     groups: list[list[Span]] = []
+    filled = math.inf
     for span in spans:
-        if not groups or sum(s.size for s in groups[-1]) + span.size > size:
+        if filled + span.size > size:
             groups.append([])
+            filled = 0
+        filled += span.size
+        if groups[-1] and groups[-1][-1].touches(span):  # read in one go
+            span = groups[-1].pop().and_then(span)
         groups[-1].append(span)
     return [Shard(f"{split}-{i:05}", tuple(spans), column) for i, spans in enumerate(groups)]
 
@@ -103,9 +109,10 @@ def write_shard(shard: Shard, folder: Path) -> dict:
 
 def finished_shard(name: str, folder: Path) -> dict | None:
     """What stands in NAME.json, if the shard's bytes are those that were written."""
+    result = read_json(folder / f"{name}.json")
     try:
-        result = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         with open(folder / f"{name}.bin", "rb") as file:
-            return result if hashlib.file_digest(file, "sha256").hexdigest() == result["sha256"] else None
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
+    return result if isinstance(result, dict) and result.get("sha256") == digest else None

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 # What the scripts of data/ share, and gptlib where it is not installed.
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
+from commands import reason, training_command, user_path  # noqa: E402
 from plays import Play  # noqa: E402
 from shakespeare import ELSEWHERE, LICENCE, SOURCE, WHEEL_SHA256, half, shakespeare, utf8  # noqa: E402
 
@@ -68,7 +69,7 @@ def plays_corpus() -> Corpus:
 
 def tinyshakespeare(path: str) -> Corpus:
     """The classic file, from `path` or, if that is empty, from the net: losses can be compared with published ones."""
-    content = read_file(Path(path)) if path else download(TINY_URL)
+    content = read_file(user_path(path)) if path else download(TINY_URL)
     if sha256(content) != TINY_SHA256:
         raise UserError(
             f"{path or TINY_URL} is not tinyshakespeare (wrong sha256); take {TINY_URL}, or --input for another text"
@@ -104,7 +105,7 @@ def own_text(path: Path) -> Corpus:
 
 def text_files(folder: Path) -> list[Path]:
     """The texts in a folder and below."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".txt", ".md") and path.is_file())
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".txt", ".md") and path.is_file())
     if not paths:
         raise UserError(f"no *.txt or *.md file in {folder}; give a file, or a folder with such files")
     return paths
@@ -148,7 +149,7 @@ def write(corpus: Corpus, out_dir: Path) -> dict:
             f"{corpus.source} has {tokenizer.vocab_size} different characters, uint16 can number {MAX_VOCABULARY}; "
             "give a text with fewer"
         )
-    meta = describe(corpus, tokenizer.vocab_size)
+    meta = describe(corpus, tokenizer)
     # meta.json moves last: who finds it can rely on the others
     with atomic_files(out_dir, "train.bin", "val.bin", "tokenizer.json", "meta.json") as stage:
         (stage / "train.bin").write_bytes(tokenizer.encode(corpus.train).astype("<u2").tobytes())
@@ -158,7 +159,7 @@ def write(corpus: Corpus, out_dir: Path) -> dict:
     return meta
 
 
-def describe(corpus: Corpus, vocab_size: int) -> dict:
+def describe(corpus: Corpus, tokenizer: CharTokenizer) -> dict:
     """What `meta.json` says: where the tokens came from, and how many there are."""
     meta = {
         "source": corpus.source,
@@ -166,7 +167,8 @@ def describe(corpus: Corpus, vocab_size: int) -> dict:
         "sha256": corpus.sha256,
         "train_tokens": len(corpus.train),
         "val_tokens": len(corpus.val),
-        "vocab_size": vocab_size,
+        "vocab_size": tokenizer.vocab_size,
+        "tokenizer": tokenizer.digest(),
         "held_out": [play.name for play in corpus.plays if half(play) == "val"],
     }
     if corpus.plays:
@@ -194,7 +196,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = ArgumentParser(description="Prepare the tokens of a text, one a character (default: Shakespeare's plays).")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--input", type=Path, metavar="FILE_OR_FOLDER", help="any UTF-8 text; split 90/10")
+    source.add_argument("--input", type=user_path, metavar="FILE_OR_FOLDER", help="any UTF-8 text; split 90/10")
     source.add_argument(
         "--tinyshakespeare",
         nargs="?",
@@ -202,7 +204,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="PATH",
         help="the classic file, downloaded if no PATH is given",
     )
-    parser.add_argument("--out_dir", type=Path, default=HERE, help="where to write (default: beside this script)")
+    parser.add_argument("--out_dir", type=user_path, default=HERE, help="where to write (default: beside this script)")
     return parser.parse_args(arguments)
 
 
@@ -213,7 +215,7 @@ def summary(meta: dict, out_dir: Path) -> str:
         f"wrote {out_dir}: {meta['train_tokens']:,} tokens to train, {meta['val_tokens']:,} to validate "
         f"({meta['val_tokens'] / total:.1%}), {meta['vocab_size']} different characters\n"
         f"held out: {', '.join(meta['held_out']) or 'the end of the text'}\n"
-        "next: python -m gptlib.train data/data-by-char/train.toml"
+        f"next: {training_command('data-by-char', out_dir)}"
     )
 
 
@@ -229,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
             corpus = plays_corpus()
         print(summary(write(corpus, options.out_dir), options.out_dir))
     except OSError as error:  # what has no better message of its own, such as a full disk under the temporary files
-        raise UserError(f"{error.strerror or error}; free some space and run again") from None
+        raise UserError(f"{reason(error)}, then run again") from None
     except KeyboardInterrupt:
         print("interrupted: nothing was changed; run again to prepare the tokens", file=sys.stderr)
         sys.exit(130)
