@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from filelock import FileLock, Timeout
 from gptlib.errors import UserError
 
 COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
+PREFIX, SUFFIX = ".gptlib-", ".tmp"  # of a folder in which files are written before they move to their place
+STALE = 24 * 3600.0  # seconds
 
 
 def flush_to_disk(path: Path) -> None:
@@ -87,7 +90,8 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder, ignore_cleanup_errors=True) as stage:
+        _sweep(folder)
+        with TemporaryDirectory(prefix=PREFIX, suffix=SUFFIX, dir=folder, ignore_cleanup_errors=True) as stage:
             yield Path(stage)
             for name in names:
                 flush_to_disk(Path(stage, name))
@@ -96,6 +100,13 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
     except OSError as error:
         what, why = " and ".join(names), error.strerror or error
         raise UserError(f"cannot write {what} in {folder}: {why}; free some space or choose another folder") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed have left in a folder, when surely nobody works on it any more."""
+    for stage in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        if time.time() - stage.stat().st_mtime > STALE:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def move_together(stage: Path, folder: Path, names: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlib import files
+from gptlib import TrainConfig, files
+from gptlib.config import read_command_line
 from gptlib.errors import UsageError, UserError
 from gptlib.tokenizer import load_tokenizer
 
@@ -247,6 +249,40 @@ def test_a_folder_is_read_in_sorted_order(prepare, tmp_path, out):
     (folder / "picture.png").write_bytes(b"\xff\xfe")
     prepare.main([f"--input={folder}", f"--out_dir={out}"])
     assert decoded(out, "train") + decoded(out, "val") == "first\n# second *is kept as it is*\nthird"
+
+
+def test_the_next_command_names_another_folder_as_a_shell_reads_it(prepare, tmp_path, capsys):
+    out = tmp_path / "my texts"
+    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", f"--out_dir={out}"])
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: "))
+    assert words == ["python", "-m", "gptlib.train", "data/data-by-char/train.toml", f"--dataset={out}"]
+    assert read_command_line(TrainConfig, "", "", [f"--dataset={out}"]).dataset == str(out)
+
+
+def test_a_tilde_is_the_users_own_folder(prepare, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    text_file(tmp_path, "to be or not to be " * 9)
+    prepare.main(["--input=~/text.txt", "--out_dir=~/out"])
+    assert set(OUTPUTS) <= set(contents(tmp_path / "out"))
+
+
+def test_texts_of_other_systems_are_found_too(prepare, tmp_path, out):
+    (tmp_path / "NOTES.TXT").write_text("some notes " * 9)
+    prepare.main([f"--input={tmp_path}", f"--out_dir={out}"])
+    assert json.loads((out / "meta.json").read_text())["train_tokens"] > 80
+
+
+def test_what_a_killed_preparation_left_is_removed_a_day_later(prepare, tmp_path, out):
+    now = out / f"{files.PREFIX}now{files.SUFFIX}"
+    long_ago, other = out / f"{files.PREFIX}then{files.SUFFIX}", out / ".mine.tmp"
+    for folder in (now, long_ago, other):
+        folder.mkdir(parents=True)
+        (folder / "train.bin").write_bytes(b"half")
+        if folder != now:
+            os.utime(folder, (0, 0))
+    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", f"--out_dir={out}"])
+    assert now.exists() and other.exists() and not long_ago.exists()
 
 
 def test_windows_line_ends_and_mark_are_not_characters(prepare, tmp_path, out):
