@@ -1,5 +1,6 @@
 """What the command lines of both `prepare.py` share."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from gptlib.files import COURSE_DATA
 
 def user_path(text: str) -> Path:
     """The path that an argument names; `~` is the user's own folder, which no shell says behind `--out_dir=`."""
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # which leaves the name of a user who is not there as it is
 
 
 def training_command(dataset: str, out_dir: Path) -> str:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -103,6 +104,21 @@ def save(out_dir: str | Path, name: str, content: Checkpoint, keep: int = 2) -> 
     return folder
 
 
+def stamp(out_dir: str | Path) -> str | None:
+    """What tells the newest checkpoint in a folder from every other; None if there is none."""
+    path = Path(out_dir, "latest", STATE)
+    return _sha256(path) if os.path.isfile(path) else None
+
+
+def refuse_changed(out_dir: Path, known: str | None) -> None:
+    """Raise `UserError` if somebody else has saved there: `known` is the stamp of what was read or saved last."""
+    if stamp(out_dir) != known:
+        raise UserError(
+            f"another run has written to {str(out_dir)!r} since this one did; choose another out_dir, or go on with "
+            "that one by a new Trainer, with init_from = 'resume'"
+        )
+
+
 def _step_aside(folder: Path, keep: int) -> None:
     """latest becomes previous, previous becomes previous-2, ...; any other folder waits to be removed."""
     ages = [folder, folder.with_name(f".{folder.name}.old")]
@@ -166,7 +182,8 @@ def load(folder: str | Path, prefer: str = "best") -> Checkpoint:
         UserError: there is none, or none that is whole.
     """
     folder, damaged, told = Path(folder), [], []
-    none = f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}"
+    words = shlex.quote(f"--out_dir={folder}")
+    none = f"no checkpoint in {str(folder)!r}; train first: python -m gptlib.train CONFIG {words}"
     if not os.path.isdir(folder):  # which is not disturbed by a name that is too long
         raise UserError(none)
     latest, best = [folder / "latest", *_earlier(folder)], [folder / "best"]
@@ -233,9 +250,10 @@ def refuse_mismatch(saved: Checkpoint, config: TrainConfig, dataset: Dataset) ->
                 f"{saved.folder} has {name} = {before}, not {now}; set --{name}={before}, or --init_from=scratch"
             )
     if resume and saved.text not in (None, dataset.digest()):
+        words = shlex.quote(f"--init_from={saved.folder}")
         raise UserError(
             f"{saved.folder} was trained on another text, so losses before and after could not be compared; "
-            f"use the dataset it was trained on, or begin a run with its weights: --init_from={saved.folder}"
+            f"use the dataset it was trained on, or begin a run with its weights: {words}"
         )
 
 

@@ -25,6 +25,7 @@ LARGEST_SEED = 2**32 - 1  # torch takes a few bits more
 LARGEST_COUNT = 10**6  # of what a step or an evaluation holds
 LARGEST_STEP = 10**12
 MOST_LAYERS = 10**4  # and heads
+LONGEST_SHOWN = 200  # characters of a wrong value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +148,19 @@ def check(config: Any) -> None:
             value == value.encode(errors="replace").decode() and "\0" not in value
         )
         if not right_type or not storable or (isinstance(value, bool) and f.type is not bool):
-            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
+            raise UsageError(f"{f.name} = {_shown(value)}: must be {describe(f)}")
         finite = f.type is not float or abs(value) <= sys.float_info.max  # which nan is not, nor an int of 400 digits
         inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
         if not finite or not inside or (f.metadata["choices"] and value not in f.metadata["choices"]):
-            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
+            raise UsageError(f"{f.name} = {_shown(value)}: must be {describe(f)} ({f.metadata['doc']})")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        text = hex(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def describe(f: Any) -> str:
@@ -200,7 +209,7 @@ def _from_text(f: Any, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         return f.type(text)
     except (ValueError, KeyError):
-        raise UsageError(f"{f.name} = {text!r}: must be {describe(f)} ({f.metadata['doc']})") from None
+        raise UsageError(f"{f.name} = {_shown(text)}: must be {describe(f)} ({f.metadata['doc']})") from None
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

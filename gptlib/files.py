@@ -56,15 +56,20 @@ def alone_in(folder: Path) -> Iterator[None]:
     """The right to write to a folder, which is made if need be; the system takes it back from a process that dies.
 
     Raises:
-        UserError: another process, or another part of this one, has it.
-        OSError: the folder cannot be made or written.
+        UserError: another process, or another part of this one, has it; or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
     try:
-        with FileLock(folder / ".lock", timeout=0, thread_local=False):
-            yield
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
         raise UserError(f"another run is writing to {str(folder)!r}; wait, stop it, or choose another folder") from None
+    except OSError as error:
+        raise UserError(f"cannot write to {str(folder)!r}: {error.strerror}; choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def refuse_others(folder: Path, own: str) -> None:

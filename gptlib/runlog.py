@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -12,17 +11,17 @@ from typing import Any
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Progress
-from gptlib.files import alone_in, atomic_write
+from gptlib.files import atomic_write
 
 LOG, CONFIG = "log.jsonl", "config.toml"
-_OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|best|damaged")
+_OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|(\.?)best(\.old)?|damaged")
 
 
 class RunLog:
     """Appends every event but `Progress` to `out_dir/log.jsonl`; each line is complete once written.
 
     A new run first moves what an earlier one left in `out_dir` to `out_dir/earlier/`, or `earlier-2/`, ...: nothing
-    is deleted. `earlier` is where it went, if there was any. Until `close` the folder belongs to this run.
+    is deleted. `earlier` is where it went, if there was any.
 
     Args:
         config: what `config.toml` is to say.
@@ -30,24 +29,21 @@ class RunLog:
         goes_on: whether the run in `out_dir` is continued.
 
     Raises:
-        UserError: the folder cannot be written, or another run is writing to it.
+        UserError: the folder cannot be written.
     """
 
     def __init__(self, config: TrainConfig, step: int, goes_on: bool = False):
         folder = Path(config.out_dir)
-        with ExitStack() as opened:
-            try:
-                opened.enter_context(alone_in(folder))
-                self.earlier = None if goes_on else _set_aside(folder)
-                atomic_write(folder / CONFIG, config_as_toml(config))
-                _end_last_line(folder / LOG)
-                # Without a buffer a line is one call of the system: a kill comes before it or after it.
-                self._file = opened.enter_context(open(folder / LOG, "ab", buffering=0))
-            except OSError as error:
-                raise UserError(
-                    f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
-                ) from error
-            self._opened = opened.pop_all()
+        try:
+            self.earlier = None if goes_on else _set_aside(folder)
+            atomic_write(folder / CONFIG, config_as_toml(config))
+            _end_last_line(folder / LOG)
+            # Without a buffer a line is one call of the system: a kill comes before it or after it.
+            self._file = open(folder / LOG, "ab", buffering=0)  # noqa: SIM115  (open as long as the run lasts)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to out_dir = {config.out_dir!r}: {error.strerror}; choose another"
+            ) from error
         self._write({"event": "Start", "step": step, "init_from": "resume" if goes_on else config.init_from})
 
     def __call__(self, event: Event) -> None:
@@ -65,8 +61,8 @@ class RunLog:
             raise UserError(f"cannot write {self._file.name}: the disk is full; free space or change out_dir")
 
     def close(self) -> None:
-        """Close the file and leave the folder to other runs."""
-        self._opened.close()
+        """Close the file."""
+        self._file.close()
 
 
 def _as_json(value: Any) -> Any:
@@ -91,7 +87,11 @@ def _set_aside(folder: Path) -> Path | None:
     earlier = next(name for name in names if not name.exists())
     earlier.mkdir()
     for path in left:
-        path.rename(earlier / path.name)
+        if path.is_symlink():  # which may say where to go from here only
+            (earlier / path.name).symlink_to(path.resolve(), target_is_directory=True)
+            path.unlink()
+        else:
+            path.rename(earlier / path.name)
     return earlier
 
 

@@ -111,8 +111,8 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|
 END_OF_TEXT = b"<|endoftext|>"
 # Longer words, and runs of spaces, are cut while pairs are learned, which takes time by the square of their length.
 LONG = r"\S{1000}|\s{1000}"
-# Counted by all cores, and with the same result: no word reaches across the end of a line into the next one's first.
-BLOCKS = re.compile(r".{1,65536}\n(?=\S)|.+", re.DOTALL)
+# Counted by all cores, and with the same result: no word reaches across a single end of a line between two others.
+BLOCKS = re.compile(r".{1,65536}\S\n(?=\S)|.+", re.DOTALL)
 
 
 class BPETokenizer(Tokenizer):

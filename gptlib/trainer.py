@@ -29,6 +29,7 @@ from gptlib.distributed import ALONE, World, whole
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
 from gptlib.events import Evaluation, Event, Progress, Saved, Stopwatch, TrainStep
+from gptlib.files import alone_in
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer, learning_rate_at
 from gptlib.runlog import RunLog
@@ -77,6 +78,7 @@ class Trainer:
         self.earlier: Path | None = None  # where a run that was in out_dir has been moved to
         self._goes_on = config.init_from == "resume"  # the run that is in out_dir
         self._began_from, self._damaged = config.init_from, ()
+        self._stamp: str | None = None  # of the newest checkpoint in out_dir, as far as this run knows
         if config.init_from != "scratch":
             self._start_from_checkpoint()
         self._compile_first = config.compile
@@ -295,10 +297,15 @@ class Trainer:
         if not self.config.out_dir or not self.world.is_main:  # one process writes
             yield lambda event: None
             return
-        with closing(RunLog(self._lasting_config(), self.step, self._goes_on)) as log:
-            self.earlier, self._goes_on = log.earlier, True
-            checkpoint.set_aside(self._damaged)
-            yield log
+        folder = Path(self.config.out_dir)
+        with alone_in(folder):
+            if self._goes_on:
+                checkpoint.refuse_changed(folder, self._stamp)
+            with closing(RunLog(self._lasting_config(), self.step, self._goes_on)) as log:
+                self.earlier, self._goes_on = log.earlier, True
+                checkpoint.set_aside(self._damaged)
+                self._damaged, self._stamp = (), checkpoint.stamp(folder)
+                yield log
 
     def _lasting_config(self) -> TrainConfig:
         """The settings that repeat the run from its start, however often it has been resumed."""
@@ -324,6 +331,7 @@ class Trainer:
         )
         if self.world.is_main:
             checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
+            self._stamp = checkpoint.stamp(self.config.out_dir)
         yield Saved(self.step, str(Path(self.config.out_dir, name)))
 
     def _start_from_checkpoint(self) -> None:
@@ -331,11 +339,11 @@ class Trainer:
         folder = self.config.out_dir if resume else self.config.init_from
         if not resume and not os.path.isdir(folder):
             raise UsageError(f"init_from = {folder!r}: must be scratch, resume or the folder of a checkpoint")
+        self._stamp = checkpoint.stamp(folder)
         saved = checkpoint.load(folder, prefer="latest" if resume else "best")
         checkpoint.refuse_mismatch(saved, self.config, self.dataset)
         checkpoint.restore_weights(saved, self.model)
         if resume:
             checkpoint.restore(saved, self.model, self.optimizer, self.scaler, self.world)
-            self.progress, self._damaged = saved.progress, saved.damaged
-            self._began_from = saved.config["init_from"]
+            self.progress, self._damaged, self._began_from = saved.progress, saved.damaged, saved.config["init_from"]
         self.world.wait()  # until all have read, before anything is renamed

@@ -380,6 +380,30 @@ def test_after_a_failure_the_next_checkpoint_is_saved(saved, monkeypatch):
     assert checkpoint.load(saved.config.out_dir, prefer="latest").progress.step == 6
 
 
+def test_a_run_that_went_on_past_a_damage_may_be_left_and_go_on_again(tiny, dataset, saved):
+    out_dir = Path(saved.config.out_dir)
+    truncate(out_dir / "latest" / MODEL)
+    damaged = (out_dir / "latest" / MODEL).read_bytes()
+    with pytest.warns(UserWarning, match="damaged checkpoint"):
+        trainer = Trainer(tiny(init_from="resume", out_dir=str(out_dir), max_iters=8, eval_interval=2), dataset)
+    for event in trainer:
+        if isinstance(event, Saved) and event.step == 4 and event.folder.endswith("latest"):
+            break
+    for event in trainer:
+        if isinstance(event, TrainStep):
+            break
+    assert checkpoint.load(out_dir / "latest").progress.step == 4
+    assert (out_dir / "damaged" / MODEL).read_bytes() == damaged
+    list(trainer)
+    assert checkpoint.load(out_dir / "latest").progress.step == 8
+
+
+def test_the_commands_in_messages_are_as_a_shell_reads_them(tmp_path, refused):
+    (tmp_path / "a b").mkdir()
+    with refused(f"CONFIG '--out_dir={tmp_path}/a b'"):
+        checkpoint.load(tmp_path / "a b")
+
+
 def test_a_run_from_python_does_not_lose_an_earlier_ones_best(tiny, dataset, tmp_path):
     list(Trainer(tiny(out_dir=str(tmp_path), max_iters=6), dataset))
     earlier = checkpoint.load(tmp_path).progress

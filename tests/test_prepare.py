@@ -267,6 +267,12 @@ def test_a_tilde_is_the_users_own_folder(prepare, tmp_path, monkeypatch):
     assert set(OUTPUTS) <= set(contents(tmp_path / "out"))
 
 
+def test_the_tilde_of_somebody_who_is_not_there_is_a_name(prepare, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", "--out_dir=~nobody-of-this-name/out"])
+    assert set(OUTPUTS) <= set(contents(tmp_path / "~nobody-of-this-name" / "out"))
+
+
 def test_texts_of_other_systems_are_found_too(prepare, tmp_path, out):
     (tmp_path / "NOTES.TXT").write_text("some notes " * 9)
     prepare.main([f"--input={tmp_path}", f"--out_dir={out}"])

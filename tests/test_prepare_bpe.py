@@ -422,10 +422,11 @@ def test_more_documents_are_added_to_those_that_are_there_and_fewer_are_refused(
     run(prepare, out, "--hf=some/name", "--hf_documents=20")  # all of them are there: nobody is asked
 
 
-def test_a_damaged_place_in_the_stream_is_told_and_nothing_is_removed(prepare, out, streams, refused):
+@pytest.mark.parametrize("content", ["{", "1", "[]", '{"text": {}}'])
+def test_a_damaged_place_in_the_stream_is_told_and_nothing_is_removed(prepare, out, streams, refused, content):
     streams.append(FakeStream([{"text": text} for text in DOCUMENTS]))
     run(prepare, out, "--hf=some/name")
-    (out / "text" / "state.json").write_text("{")
+    (out / "text" / "state.json").write_text(content)
     kept = contents(out)
     with refused("state.json is damaged", "remove", str(out / "text")):
         run(prepare, out, "--hf=some/name")
@@ -516,6 +517,38 @@ def test_a_bad_file_is_refused(prepare, tmp_path, out, refused, name, content, w
     with refused(*words):
         run(prepare, out, "--files", tmp_path / name)
     assert not (out / "meta.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pa.array([{"a": "b"}] * 20), ["'text' holds struct", "--column"]),
+        (pa.array([["a"]] * 20), ["'text' holds list", "--column"]),
+        (pa.array([b"caf\xe9 and more"] * 20).cast(pa.string(), safe=False), ["a.parquet, after row 0", "not UTF-8"]),
+        (pa.array(["text", None] * 10), ["a.parquet, row 1", "null is not a text"]),
+    ],
+    ids=["struct", "list", "latin-1", "null"],
+)
+def test_a_column_that_is_no_text_is_refused(prepare, tmp_path, out, refused, column, words):
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    with refused(*words):
+        run(prepare, out, "--files", tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-9] + b"\xff" * 9, lambda whole: whole[:-99] + whole[-9:]])
+def test_a_damaged_parquet_file_is_named(prepare, tmp_path, out, refused, damage):
+    path = write(tmp_path / "a.parquet", "parquet", DOCUMENTS)
+    path.write_bytes(damage(path.read_bytes()))
+    with refused("a.parquet is not a parquet file, or is damaged", "leave it out"):
+        run(prepare, out, "--files", path)
+
+
+def test_damaged_pages_are_named(prepare, tmp_path, out, refused):
+    path = write(tmp_path / "a.parquet", "parquet", DOCUMENTS)
+    whole = path.read_bytes()
+    path.write_bytes(b"PAR1" + b"\xff" * 400 + whole[404:])
+    with refused("a.parquet", "leave it out"):
+        run(prepare, out, "--files", path)
 
 
 def test_a_parquet_file_without_the_column_is_refused(prepare, tmp_path, out, refused):

@@ -160,7 +160,29 @@ def test_two_runs_do_not_write_to_one_folder(tiny, dataset, tmp_path, refused):
             next(iter(second))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert list(first)
-    assert list(second)
+    assert list(Trainer(tiny(out_dir=str(tmp_path)), dataset))
+
+
+def test_a_run_does_not_go_on_in_a_folder_that_another_has_taken(tiny, dataset, tmp_path, refused):
+    first = Trainer(tiny(out_dir=str(tmp_path)), dataset)
+    for event in first:
+        if isinstance(event, Saved) and event.folder.endswith("latest"):
+            break
+    resumed = Trainer(tiny(out_dir=str(tmp_path), init_from="resume"), dataset)
+    list(Trainer(tiny(out_dir=str(tmp_path), seed=2), dataset))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for trainer in (first, resumed):
+        with refused("another run has written to", str(tmp_path), "another out_dir", "'resume'"):
+            list(trainer)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_links_that_are_moved_still_lead_where_they_led(log_of, tmp_path):
+    path = log_of("run")
+    (path.parent / "best").rename(tmp_path / "elsewhere")
+    (path.parent / "best").symlink_to("../elsewhere")
+    log_of("run", max_iters=1)
+    assert checkpoint.load(path.parent / "earlier" / "best").progress.step > 1
 
 
 def test_leaving_a_run_and_iterating_again_goes_on_with_its_log(tiny, dataset, tmp_path):

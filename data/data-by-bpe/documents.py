@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gptlib.errors import UserError
+from gptlib.errors import UserError, first_line
 
 BLOCK = 2**16  # bytes of a text that are read, encoded and written at once, so that no text has to fit into memory
 ROWS = 64  # the same for the rows of a parquet file
@@ -49,10 +49,13 @@ class Span:
 
 def cut(paths: Iterable[Path], size: float, column: str) -> list[Span]:
     """All spans of the files, in order, each of about `size` bytes; the same files give the same spans."""
-    try:
-        return [span for path in paths for span in kind_of(path)[0](path, size, column)]
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename}: {error.strerror}; give files that you may read") from None
+    spans = []
+    for path in paths:
+        try:
+            spans += kind_of(path)[0](path, size, column)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}; give files that you may read") from None
+    return spans
 
 
 def _cut_lines(path: Path, size: float, column: str, farthest: int) -> Iterator[Span]:
@@ -97,7 +100,8 @@ def read(span: Span, column: str) -> Iterator[tuple[str, bool]]:
     try:
         yield from kind_of(span.path)[1](span, column)
     except OSError as error:
-        raise UserError(f"cannot read {span.path}: {error.strerror or error}; run again when it can be read") from None
+        why = error.strerror or first_line(error)
+        raise UserError(f"cannot read {span.path}: {why}; leave it out if it is damaged, or run again") from None
 
 
 def _read_text(span: Span, column: str) -> Iterator[tuple[str, bool]]:
@@ -164,9 +168,16 @@ def _read_rows(span: Span, column: str) -> Iterator[tuple[str, bool]]:
         if row < span.stop and after > span.start:
             for batch in file.iter_batches(ROWS, row_groups=[i], columns=[column], use_threads=False):
                 wanted = slice(max(0, span.start - row), max(0, span.stop - row))
-                for number, text in enumerate(batch.column(0)[wanted].to_pylist(), row + wanted.start):
+                try:
+                    texts = batch.column(0)[wanted].to_pylist()
+                except UnicodeDecodeError:
+                    where = f"{span.path}, after row {row + wanted.start}"
+                    raise UserError(f"{where}: a text is not UTF-8; mend it or leave the file out") from None
+                for number, text in enumerate(texts, row + wanted.start):
                     yield text_of(text, column, f"{span.path}, row {number}"), True
                 row += len(batch)
+                if row >= span.stop:
+                    return
         row = after
 
 
@@ -174,10 +185,15 @@ def _open_parquet(path: Path, column: str) -> Any:
     pyarrow, parquet = import_optional("pyarrow"), import_optional("pyarrow.parquet")
     try:
         file = parquet.ParquetFile(path, buffer_size=BLOCK, pre_buffer=False)  # pages as needed, not whole groups
-    except pyarrow.ArrowInvalid:
-        raise UserError(f"{path} is not a parquet file; leave it out") from None
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None):  # the system's own, such as a file that may not be read
+            raise
+        raise UserError(f"{path} is not a parquet file, or is damaged; leave it out") from None
     if column not in file.schema_arrow.names:
         raise UserError(_no_column(path, column, file.schema_arrow.names))
+    kind = file.schema_arrow.field(column).type
+    if pyarrow.types.is_nested(kind):
+        raise UserError(f"{path}: the column {column!r} holds {kind}, not texts; choose another with --column")
     return file
 
 

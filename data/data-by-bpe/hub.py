@@ -75,8 +75,9 @@ def _network(name: str) -> Iterator[None]:
 def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
     """How far an earlier call came with these texts; more of them may be wanted now."""
     which = {name: value for name, value in asdict(text).items() if name != "documents"}
+    new = {"text": which, "parts": 0, "documents": 0, "position": None, "exhausted": False}
     state = read_json(folder / STATE)
-    if state is None and (folder / STATE).exists():
+    if (folder / STATE).exists() and not (isinstance(state, dict) and new.keys() <= state.keys()):
         raise UserError(f"{folder / STATE} is damaged; remove {folder} to begin the download anew")
     if state and state["text"] == which:
         if text.documents and state["documents"] > text.documents:
@@ -85,7 +86,7 @@ def _earlier_state(text: HubText, folder: Path) -> dict[str, Any]:
         return state
     refuse_others(folder, OWN)
     shutil.rmtree(folder, ignore_errors=True)
-    return {"text": which, "parts": 0, "documents": 0, "position": None, "exhausted": False}
+    return new
 
 
 def _part(folder: Path, i: int) -> Path:

@@ -273,7 +273,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--hf_config", metavar="NAME", help="the dataset's configuration")
     add("--hf_split", default="train", metavar="NAME", help="the dataset's split (default: train)")
     add("--hf_documents", type=_positive, default=0, metavar="N", help="stop after N documents (default: all)")
-    add("--vocab", default="learn", metavar="SOURCE", help="learn (default), gpt2, or another run's tokenizer.json")
+    vocab = "learn (default), gpt2, or another run's tokenizer.json"
+    add("--vocab", type=os.path.expanduser, default="learn", metavar="SOURCE", help=vocab)
     add("--vocab_size", type=_tokens, default=1024, metavar="N", help="tokens to learn (default: 1024)")
     add("--shard_bytes", type=_positive, metavar="N", help="text in one file of tokens (default: 8 to 256 MB)")
     add("--processes", type=_positive, default=os.cpu_count(), metavar="N", help="default: one for each core")
