@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 from tokenizers import Regex, models, pre_tokenizers, trainers
@@ -179,6 +179,7 @@ def test_learning_twice_gives_the_same():
 
 @settings(deadline=None)
 @given(text=LIKE_THE_TEXT | st.text("a \n\tb"), times=st.integers(1, 4), size=st.integers(1, 9))
+@example(text="a\n\nb \n", times=9, size=3)
 def test_counting_a_text_in_blocks_changes_nothing(text, times, size):
     text *= times  # what stands once is not learned
     whole = BPETokenizer.train(text, 300).pieces
