@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -110,8 +110,9 @@ def atomic_files(folder: Path, *names: str) -> Iterator[Path]:
 def _sweep(folder: Path) -> None:
     """Remove what processes that were killed have left in a folder, when surely nobody works on it any more."""
     for stage in folder.glob(f"{PREFIX}*{SUFFIX}"):
-        if time.time() - stage.stat().st_mtime > STALE:
-            shutil.rmtree(stage, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has just done with it
+            if time.time() - stage.stat().st_mtime > STALE:
+                shutil.rmtree(stage, ignore_errors=True)
 
 
 def move_together(stage: Path, folder: Path, names: tuple[str, ...]) -> None:

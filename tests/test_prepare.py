@@ -291,6 +291,13 @@ def test_what_a_killed_preparation_left_is_removed_a_day_later(prepare, tmp_path
     assert now.exists() and other.exists() and not long_ago.exists()
 
 
+def test_what_another_process_has_just_removed_is_no_error(tmp_path, monkeypatch):
+    gone = tmp_path / f"{files.PREFIX}gone{files.SUFFIX}"
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [gone])
+    files.atomic_write(tmp_path / "file", "content")
+    assert (tmp_path / "file").read_text() == "content"
+
+
 def test_windows_line_ends_and_mark_are_not_characters(prepare, tmp_path, out):
     source = text_file(tmp_path, b"\xef\xbb\xbfone line\r\nanother line\r\n")
     prepare.main([f"--input={source}", f"--out_dir={out}"])
