@@ -14,7 +14,7 @@ from gptlib.events import Event, Progress
 from gptlib.files import atomic_write
 
 LOG, CONFIG = "log.jsonl", "config.toml"
-_OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|(\.?)best(\.old)?|damaged")
+_OF_ONE_RUN = re.compile(rf"{LOG}|{CONFIG}|latest|previous(-\d+)?|best|\.best\.old|damaged")
 
 
 class RunLog:
