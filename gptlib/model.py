@@ -282,3 +282,17 @@ class GPT(nn.Module):
         from gptlib.gpt2 import save_gpt2
 
         save_gpt2(self, folder)
+
+
+def flops_per_token(model: GPT) -> int:
+    """Multiplications and additions for one token of a training step.
+
+    Each weight of a matrix takes 2 forward and 4 backward; so does each pair of tokens in attention, for queries
+    times keys and for weights times values: 12 n_layer C T (Chowdhery et al. 2022, PaLM, appendix B). Vectors that
+    are only looked up cost nothing, but `wte` is the output's matrix too.
+    """
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    looked_up.discard(id(model.wte.weight))
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in looked_up)
+    config = model.config
+    return 6 * matrices + 12 * config.n_layer * config.n_embd * config.block_size

@@ -30,10 +30,9 @@ from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
 from gptlib.events import Evaluation, Event, Progress, Saved, Stopwatch, TrainStep
 from gptlib.files import alone_in
-from gptlib.model import GPT
+from gptlib.model import GPT, flops_per_token
 from gptlib.optim import build_optimizer, learning_rate_at
 from gptlib.runlog import RunLog
-from gptlib.summary import flops_per_token
 
 HEARTBEAT = 0.1  # seconds: whoever watches can pause or stop at least this often
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")

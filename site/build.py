@@ -18,16 +18,16 @@ import nbformat
 from nbformat import NotebookNode
 from sphinx.cmd.build import build_main
 
+import course
+import course.lab
+import course.lessons
 import gptlib
-import gptlib.course
-import gptlib.live
-import gptlib.probes
-from gptlib.course import LESSONS
-from gptlib.course.glossary import GLOSSARY
+from course import LESSONS
+from course.glossary import GLOSSARY
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-ROOMS = (gptlib, gptlib.live, gptlib.probes, gptlib.course)
+ROOMS = (gptlib, course.lab, course.lessons, course)
 CARD = """::::{{container}} lesson
 ![{alt}]({picture})
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptlib import TrainConfig, Trainer, TrainStep, doctor
+from course import doctor
+from gptlib import TrainConfig, Trainer, TrainStep
 from gptlib import device as device_module
 from gptlib import trainer as trainer_module
 from gptlib.config import read_config
@@ -210,7 +211,7 @@ def test_a_run_on_a_gpu_learns(tiny, dataset):
 
 
 def test_the_doctor_as_a_program_names_what_there_is():
-    result = subprocess.run([sys.executable, "-m", "gptlib.doctor"], capture_output=True, text=True, cwd=ROOT)
+    result = subprocess.run([sys.executable, "-m", "course.doctor"], capture_output=True, text=True, cwd=ROOT)
     assert result.stderr == "" and result.returncode == ("mend:" in result.stdout)
     for word in ("python", "torch", "device", "dtype", "memory", "compile", "ipywidgets", "kernel", "text"):
         assert f"  {word} " in result.stdout, result.stdout

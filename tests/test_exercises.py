@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-import gptlib.exercises
-from gptlib.exercises import Choice, Exercise, Outcome, Question, Quiz, SameAs, SameValue, Wrong, same, watch
-from gptlib.exercises.exercise import _source, describe
+import course.lessons
+from course.exercise import _source, describe
+from course.lessons import Choice, Exercise, Outcome, Question, Quiz, SameAs, SameValue, Wrong, same, watch
 
-LESSONS = sorted(path.stem for path in Path(gptlib.exercises.__file__).parent.glob("lesson_*.py"))
+LESSONS = sorted(path.stem for path in Path(course.lessons.__file__).parent.glob("lesson_??.py"))
 WRONG_ANSWERS = Path(__file__).parent / "wrong_answers"
 
 
 def lesson_module(lesson):
-    return import_module(f"gptlib.exercises.{lesson}")
+    return import_module(f"course.lessons.{lesson}")
 
 
 def answer_from(text, name, **names):
@@ -381,7 +381,7 @@ def test_without_widgets_a_quiz_is_still_a_list(quiz, monkeypatch):
 
 
 def test_widgets_are_imported_only_to_be_shown():
-    names = [f"gptlib.exercises.{lesson}" for lesson in LESSONS]
+    names = [f"course.lessons.{lesson}" for lesson in LESSONS]
     code = f"import sys, json, {', '.join(names)}; print(json.dumps(list(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
-    assert "gptlib.exercises.quiz" in loaded and not {"ipywidgets", "IPython", "matplotlib"} & set(loaded)
+    assert "course.quiz" in loaded and not {"ipywidgets", "IPython", "matplotlib"} & set(loaded)

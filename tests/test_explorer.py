@@ -3,7 +3,7 @@
 import pytest
 from ipywidgets import IntSlider
 
-from gptlib.live import Explorer, Prediction
+from course.lab import Explorer, Prediction
 
 PREDICTION = Prediction("Up or <down>?", ("up", "down"), answer=1, why="It has weight.")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from course import LESSONS, lesson
+from course.glossary import ENTRIES, GLOSSARY, Entry, Glossary
 from gptlib import TrainConfig
-from gptlib.course import LESSONS, lesson
-from gptlib.course.glossary import ENTRIES, GLOSSARY, Entry, Glossary
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 FIELDS = {f.name: f for f in fields(TrainConfig)}
@@ -63,9 +63,7 @@ def test_html_has_the_same_and_escapes_it():
 
 
 def test_python_m_prints_it():
-    run = subprocess.run(
-        [sys.executable, "-m", "gptlib.course.glossary"], capture_output=True, check=True, encoding="utf-8"
-    )
+    run = subprocess.run([sys.executable, "-m", "course.glossary"], capture_output=True, check=True, encoding="utf-8")
     assert run.stdout.strip() == GLOSSARY.markdown() and not run.stderr
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from ipywidgets import FloatSlider
 
+from course.lab import Explorer, Lab, Picture, Prediction, draw_runs, new_figure
+from course.lab.controls import make_control
 from gptlib.errors import UsageError, UserError
 from gptlib.events import Evaluation
-from gptlib.live import Explorer, Lab, Picture, Prediction, draw_runs, new_figure
-from gptlib.live.controls import make_control
 from gptlib.trainer import CHANGEABLE
 
 SMALL = {"n_layer": 1, "n_head": 1, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 30, "eval_iters": 2}

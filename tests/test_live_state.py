@@ -16,19 +16,19 @@ from ipywidgets.widgets.widget import _instances
 from matplotlib.text import Annotation
 from test_live import LONG, PREDICTION, finish, make_lab, status, wait_until  # noqa: F401  (make_lab is a fixture)
 
+from course.lab import Lab, Scale, curves, draw_runs, new_figure
+from course.lab.costs import cost_bar, memory_in_words
+from course.lab.curves import LivePlot, draw_run, prepare_axes, x_range
+from course.lab.kernel import Kernel
+from course.lab.presets import PRESETS
+from course.lab.runs import FAILED, Run, add_run, distinctions
+from course.lab.sample import FEWEST, MOST, short_sample
+from course.lab.table import as_csv, as_table, command, download, rows
+from course.lab.worker import reason_for
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.errors import OUT_OF_MEMORY
 from gptlib.events import Costs, Estimate, Evaluation, Progress, TrainStep
-from gptlib.live import Lab, Scale, curves, draw_runs, new_figure
-from gptlib.live.costs import cost_bar, memory_in_words
-from gptlib.live.curves import LivePlot, draw_run, prepare_axes, x_range
-from gptlib.live.kernel import Kernel
-from gptlib.live.presets import PRESETS
-from gptlib.live.runs import FAILED, Run, add_run, distinctions
-from gptlib.live.sample import FEWEST, MOST, short_sample
-from gptlib.live.table import as_csv, as_table, command, download, rows
-from gptlib.live.worker import reason_for
 from gptlib.train import PROG
 
 MIB = 2**20
@@ -500,8 +500,8 @@ def test_a_paused_run_lets_another_have_its_turn(make_lab):  # noqa: F811
 @pytest.fixture
 def watched_lab(make_lab, monkeypatch):  # noqa: F811
     """A lab that runs, that was seen in a page, and that asks often whether it still is."""
-    monkeypatch.setattr("gptlib.live.page.BEAT", 0.02)
-    monkeypatch.setattr("gptlib.live.page.PATIENCE", 0.5)
+    monkeypatch.setattr("course.lab.page.BEAT", 0.02)
+    monkeypatch.setattr("course.lab.page.PATIENCE", 0.5)
     lab = make_lab(**LONG)
     lab.start()
     wait_until(lambda: lab.runs[-1].losses)
@@ -549,7 +549,7 @@ def test_a_click_that_is_answered_beside_a_cell_does_not_end_the_cell():
 
 
 def test_a_lab_without_a_page_goes_on(make_lab, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("gptlib.live.page.PATIENCE", 0.05)
+    monkeypatch.setattr("course.lab.page.PATIENCE", 0.05)
     lab = make_lab(**LONG)
     lab.start()
     wait_until(lambda: lab.runs[-1].losses)
@@ -558,7 +558,7 @@ def test_a_lab_without_a_page_goes_on(make_lab, monkeypatch):  # noqa: F811
 
 
 def test_running_a_cell_again_closes_its_old_lab(make_lab, dataset, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("gptlib.live.lab.current_cell", lambda: "cell 1")
+    monkeypatch.setattr("course.lab.lab.current_cell", lambda: "cell 1")
     old = make_lab(**LONG)
     old.start()
     wait_until(lambda: old.runs[-1].losses)
@@ -569,7 +569,7 @@ def test_running_a_cell_again_closes_its_old_lab(make_lab, dataset, monkeypatch)
 
 def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):  # noqa: F811
     cells = iter(("cell 1", "cell 2"))
-    monkeypatch.setattr("gptlib.live.lab.current_cell", lambda: next(cells))
+    monkeypatch.setattr("course.lab.lab.current_cell", lambda: next(cells))
     one = make_lab(**LONG)
     one.start()
     wait_until(lambda: one.runs[-1].losses)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from course.lessons import Outcome
+from course.lessons import lesson_05_museum as probe
+from course.lessons.lesson_05 import MUSEUM as EXHIBITS
+from course.lessons.lesson_05_exhibits import LinearSchedule
 from gptlib import Dataset
-from gptlib.exercises import Outcome
-from gptlib.exercises.lesson_05 import MUSEUM as EXHIBITS
-from gptlib.exercises.museum import LinearSchedule
-from gptlib.probes import museum as probe
 
 REASONS = {
     "forgot_to_divide": "4 micro-batches are added up",

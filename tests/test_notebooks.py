@@ -175,7 +175,7 @@ def hides_nothing_with_a_semicolon(notebook):
 def uses_nothing_that_nbval_or_threads_break(notebook):
     for number, cell in cells(notebook, "code"):
         if found := UNWANTED.search(cell.source):
-            yield f"cell {number} uses {found.group()}; see gptlib.live for what works live and under nbval"
+            yield f"cell {number} uses {found.group()}; see course.lab for what works live and under nbval"
 
 
 @rule

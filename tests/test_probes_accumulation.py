@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from course.lab import Lab, Run
+from course.lessons import lesson_05_accumulation as probe
 from gptlib import GPT, Dataset
-from gptlib.live import Lab, Run
-from gptlib.probes import accumulation as probe
 
 SEQUENCES = 16
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gptlib import GPT, Trainer, exact_loss
-from gptlib.probes.attention_cost import (
+from course.lessons.lesson_02_attention_cost import (
     ALONE,
     MODEL,
     Cost,
@@ -23,7 +22,7 @@ from gptlib.probes.attention_cost import (
     plot_parts,
     seconds_of,
 )
-from gptlib.probes.context import (
+from course.lessons.lesson_02_context import (
     continue_text,
     losses_by_position,
     next_probabilities,
@@ -33,6 +32,7 @@ from gptlib.probes.context import (
     plot_next_characters,
     plot_window,
 )
+from gptlib import GPT, Trainer, exact_loss
 
 PNG = b"\x89PNG"
 

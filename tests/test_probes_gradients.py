@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from course.lessons import lesson_04_gradients as probe
+from course.lessons.lesson_04_gradients import LayerLab, LayerSizes, OneWeight, batch_loss, fixed_batch, gradients
 from gptlib import GPT, Evaluation, Trainer, TrainStep
-from gptlib.probes import gradients as probe
-from gptlib.probes.gradients import LayerLab, LayerSizes, OneWeight, batch_loss, fixed_batch, gradients
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from course.lessons import lesson_07_inside as probe
 from gptlib import GPT, GPTConfig, Trainer, UserError
 from gptlib.model import ATTENTION, naive_attention
-from gptlib.probes import inside as probe
 from gptlib.sampling import choose
 
 

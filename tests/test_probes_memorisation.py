@@ -5,11 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from gptlib import CharTokenizer, Dataset, Evaluation, GPTConfig, Trainer
-from gptlib.events import Costs, Estimate
-from gptlib.live import Picture, Run
-from gptlib.model import GPT
-from gptlib.probes.memorisation import (
+from course.lab import Picture, Run
+from course.lessons.lesson_06_memorisation import (
     as_marked_html,
     match_lengths,
     mean_copied,
@@ -26,7 +23,10 @@ from gptlib.probes.memorisation import (
     wrapped,
     write_samples,
 )
-from gptlib.probes.stopping import plot_stops, record, should_stop, stops_at
+from course.lessons.lesson_06_stopping import plot_stops, record, should_stop, stops_at
+from gptlib import CharTokenizer, Dataset, Evaluation, GPTConfig, Trainer
+from gptlib.events import Costs, Estimate
+from gptlib.model import GPT
 
 SPEECH = """
     thou art as wise as thou art beautiful not so neither but if I had wit enough to get out of this wood I have

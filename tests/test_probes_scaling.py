@@ -5,8 +5,7 @@ import sys
 import pytest
 import torch
 
-from gptlib import TrainConfig, UserError
-from gptlib.probes.scaling import (
+from course.lessons.lesson_08_scaling import (
     Bill,
     Terminal,
     _real_command,
@@ -20,7 +19,8 @@ from gptlib.probes.scaling import (
     same_to_the_bit,
     step_seconds,
 )
-from gptlib.summary import count
+from course.step_costs import count
+from gptlib import TrainConfig, UserError
 
 SHAPE = "--n_layer=1 --n_head=2 --n_embd=16 --block_size=8 --batch_size=4 --device=cpu --threads=1 --dropout=0.1"
 PACE = "--max_iters=500 --eval_interval=500 --eval_iters=2 --log_interval=50"

@@ -9,11 +9,11 @@ from itertools import pairwise
 import pytest
 import tiktoken
 
+from course.lab import Explorer, Prediction
+from course.lab.runs import FINISHED
+from course.lessons import lesson_01_tokens as probe
+from course.lessons.lesson_01_tokens import Cut, Cuts, TokenizerLab
 from gptlib import BPETokenizer, CharTokenizer, UserError
-from gptlib.live import Explorer, Prediction
-from gptlib.live.runs import FINISHED
-from gptlib.probes import tokens as probe
-from gptlib.probes.tokens import Cut, Cuts, TokenizerLab
 
 TEXT = "to be or not to be, that is the question: to be or to be not\n" * 20
 BPE = BPETokenizer.train(TEXT, 280)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from course import LESSONS, progress
+from course.course_map import COURSE_MAP, score
+from course.lessons import Choice, Exercise, Outcome, Question, Quiz, SameValue, lesson_03
 from gptlib import UserError
-from gptlib.course import LESSONS, progress
-from gptlib.exercises import Choice, Exercise, Outcome, Question, Quiz, SameValue, lesson_03
-from gptlib.exercises.course_map import COURSE_MAP, score
 
 NOTHING = {"exercises": [], "questions": []}
 
@@ -158,7 +158,7 @@ def test_look_again_shows_what_was_solved_since(file):
 
 def test_next_is_the_first_lesson_that_is_not_complete(file):
     first, second = LESSONS[:2]
-    module = import_module(f"gptlib.exercises.lesson_{first.number}")
+    module = import_module(f"course.lessons.lesson_{first.number}")
     assert COURSE_MAP.progress_html().index("next") < COURSE_MAP.progress_html().index(second.file)
     for exercise in module.EXERCISES:
         progress.record("exercises", exercise.title)
@@ -170,12 +170,12 @@ def test_next_is_the_first_lesson_that_is_not_complete(file):
 
 
 def test_titles_and_questions_are_of_one_lesson_each():
-    modules = [import_module(f"gptlib.exercises.lesson_{lesson.number}") for lesson in LESSONS]
+    modules = [import_module(f"course.lessons.lesson_{lesson.number}") for lesson in LESSONS]
     titles = [exercise.title for module in modules for exercise in module.EXERCISES]
     texts = [question.text for module in modules for question in module.QUIZ.questions]
     assert len(set(titles)) == len(titles) and len(set(texts)) == len(texts)
 
 
 def test_widgets_are_imported_only_to_be_shown():
-    code = "import sys, gptlib.exercises.course_map; print('ipywidgets' in sys.modules)"
+    code = "import sys, course.course_map; print('ipywidgets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

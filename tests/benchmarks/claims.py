@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from course.lab.lab import DEFAULTS
+from course.lessons.lesson_01_tokens import characters_per_token
+from course.lessons.lesson_03_evaluation import slope
+from course.lessons.lesson_04_gradients import fixed_batch
+from course.lessons.lesson_05_accumulation import gradient_noise, sequences_of
+from course.lessons.lesson_06_memorisation import measure, pieces, text_of
+from course.lessons.lesson_07_inside import largest_weights
 from gptlib import GPT, BPETokenizer, Dataset, Evaluation, TrainConfig, Trainer, TrainStep
 from gptlib.files import atomic_write
-from gptlib.live.lab import DEFAULTS
-from gptlib.probes.accumulation import gradient_noise, sequences_of
-from gptlib.probes.evaluation import slope
-from gptlib.probes.gradients import fixed_batch
-from gptlib.probes.inside import largest_weights
-from gptlib.probes.memorisation import measure, pieces, text_of
-from gptlib.probes.tokens import characters_per_token
 
 
 @dataclass(frozen=True)

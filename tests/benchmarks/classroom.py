@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 START = """
 import os
-from gptlib.live import Lab
+from course.lab import Lab
 lab = Lab("eval_interval", max_iters=100_000, threads=1)
 lab.start()
 None

@@ -12,12 +12,12 @@ import sys
 import threading
 import time
 
+from course.lab import Lab
+from course.lab.lab import DEFAULTS
+from course.lab.worker import warm_up
 from gptlib import Dataset, TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.errors import run_cli
-from gptlib.live import Lab
-from gptlib.live.lab import DEFAULTS
-from gptlib.live.worker import warm_up
 
 ROUNDS = 5
 MAX_ITERS = 300

@@ -17,8 +17,8 @@ import torch
 
 from gptlib import GPT, TrainConfig
 from gptlib.files import atomic_write
+from gptlib.model import flops_per_token
 from gptlib.optim import build_optimizer
-from gptlib.summary import flops_per_token
 
 VOCAB_SIZE = 65
 ROUNDS = 5

@@ -6,13 +6,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from test_live_lab import KERNEL_IS_IDLE, RUN_A_NEW_CELL, RUN_ALL
 
-from gptlib.live.page import BEAT, PATIENCE
+from course.lab.page import BEAT, PATIENCE
 
 pytestmark = [pytest.mark.browser]
 
 LAB = """from gptlib import Dataset
-from gptlib.exercises.quiz import Choice, Question, Quiz
-from gptlib.live import Lab, Prediction
+from course.quiz import Choice, Question, Quiz
+from course.lab import Lab, Prediction
 
 text = Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
 prediction = Prediction("Which way?", ("up", "down"), 1, "It learns.")

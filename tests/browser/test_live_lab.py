@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gptlib.live.picture import COLORS
+from course.figures import COLORS
 
 pytestmark = [pytest.mark.browser]
 

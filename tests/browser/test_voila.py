@@ -19,7 +19,7 @@ pytest.importorskip("voila", reason="the extra `serve` is not installed: make te
 
 CELL = """
 from gptlib import Dataset
-from gptlib.live import Lab, Prediction
+from course.lab import Lab, Prediction
 prediction = Prediction("What happens?", choices=("this", "that"), answer=0, why="It does.")
 data = Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 200)
 Lab("eval_interval", "block_size", dataset=data, prediction=prediction, max_iters=100_000, threads=1)

@@ -9,7 +9,7 @@ def most_frequent_pair(tokens):
     return RESULT
 """
 LEARNED = """
-from gptlib.exercises.lesson_01 import _merge, _most_frequent_pair
+from course.lessons.lesson_01 import _merge, _most_frequent_pair
 
 def learn_pairs(text, count):
     tokens, learned = list(text), []

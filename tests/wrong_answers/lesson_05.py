@@ -1,6 +1,6 @@
 """What learners of lesson 05 write, and words of the reason that they must be given."""
 
-from gptlib.exercises import museum
+from course.lessons import lesson_05_exhibits
 
 LOOP = """
 def accumulate(model, x, y, batch_size):
@@ -30,7 +30,7 @@ def settings_that_fit(memory, fixed, per_sequence, sequences):
 
 def repair(name: str, old: str, new: str) -> str:
     """The right step of the museum's exhibit with one mistake."""
-    source = getattr(museum, name).solution_source
+    source = getattr(lesson_05_exhibits, name).solution_source
     assert source.count(old) == 1, (name, old)
     return source.replace(old, new)
 

@@ -1,0 +1,95 @@
+'''Exercises with `check`, `hint` and `solution`, and quizzes that explain every choice.
+
+A lesson keeps its exercises and questions in one module, `lesson_NN.py`, so that no answer stands in
+the notebook, which imports it as `ex`:
+
+    from course.lessons import lesson_03 as ex
+    ex.perplexity                      # title, stars, minutes
+    ex.perplexity.check(perplexity)    # not attempted / wrong, with the likely cause / right
+    ex.perplexity.hint()               # the next hint
+    ex.perplexity.solution()           # never in a cell that is stored: comment it out
+    ex.QUIZ                            # at the end of a cell: the questions, and ex.RECALL likewise
+
+A lesson module is data and small functions:
+
+    """Lesson 03: how do we know that it learns?"""
+
+    import math
+
+    from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+
+    perplexity = Exercise(
+        name="perplexity",
+        title="From loss to perplexity",
+        difficulty=1,  # to 3
+        minutes=5,
+        check=SameAs(
+            lambda loss: math.exp(loss),
+            inputs=[(0.0,), (4.13,)],
+            random_input=lambda rng: (rng.uniform(0.5, 5),),
+            mistakes={"this is 2 to the power of the loss: the loss is in nats": lambda loss: 2**loss},
+        ),
+        hints=("`math.log` undoes it.", "`math.exp`."),
+        solution="""
+            import math
+
+            def perplexity(loss):
+                return math.exp(loss)
+        """,
+        starter="""
+            def perplexity(loss):
+                return ...
+        """,  # optional: what the notebook's cell says at first
+    )
+
+    EXERCISES = [perplexity]
+    QUIZ = Quiz("03", [Question("What is ...?", [Choice("...", "why not"), Choice("...", "why", right=True)])])
+    RECALL = Quiz("recall", [...])  # three questions on the lessons before, from lesson 02 on
+
+The text between backticks is shown as code, in hints, reasons, questions and choices.
+
+`check` is called with the learner's answer, and returns None if it is right; otherwise it raises, or
+returns, `Wrong("what is wrong, and the likely cause")`. Two ready-made ones cover most exercises:
+`SameAs(reference, ...)` for a function, `SameValue(value, ...)` for a value; both know typical
+mistakes by what they give. A hand-written check just calls the answer:
+
+    def _check_split(split):
+        train, val = split("to be or not", 0.25)
+        if len(val) > len(train):
+            raise Wrong("the larger part is the validation text: are the two swapped?")
+
+The framework makes the learner's function safe to call: an exception in it is the learner's "wrong",
+an answer of None or `...` is "not attempted". It sees functions only; wrap what else a check calls,
+such as a method of the learner's class, by `watch`.
+
+Tests hold a lesson module to its form (`tests/test_exercises.py`), and to its word: a file
+`tests/wrong_answers/lesson_NN.py` lists typical wrong answers, each with words of the reason that
+it must be given, and every reason of a `SameAs` or `SameValue` must be given to one of them:
+
+    WRONG_ANSWERS = {
+        "perplexity": [
+            ("lambda loss: 2**loss", "nats"),
+            ("def perplexity(loss):\n    return loss", "gives"),
+        ],
+    }
+
+An answer is an expression, or source code that defines the exercise's name, as `solution` does.
+Answers may use `math`, `np` and `torch`; a solution imports what it needs.
+'''
+
+from course.exercise import Card, Exercise, Outcome, SameAs, SameValue, Wrong, same, watch
+from course.quiz import Choice, Question, Quiz
+
+__all__ = [
+    "Card",
+    "Choice",
+    "Exercise",
+    "Outcome",
+    "Question",
+    "Quiz",
+    "SameAs",
+    "SameValue",
+    "Wrong",
+    "same",
+    "watch",
+]

@@ -1,0 +1,135 @@
+"""What a run will cost, counted before it is begun: parameters, arithmetic and memory.
+
+One training step is gone through with tensors that have a shape and no content (torch's "fake tensors"), so the
+count follows the model's own code, takes no memory, and answers for a model that does not fit on this machine.
+Which kernel computes attention, and so what it keeps, is what torch chooses on a CPU (with dropout it keeps the
+whole (T, T) matrices); a GPU's kernels may keep less.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gptlib.config import TrainConfig
+from gptlib.device import autocast, pick_dtype
+from gptlib.model import GPT, flops_per_token
+from gptlib.optim import build_optimizer
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one training step; memory in bytes."""
+
+    parameters: dict[str, int]  # by part of the model
+    flops_per_token: int  # forward and backward
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int  # what one micro-batch's forward pass leaves for its backward pass, and its logits
+
+    @property
+    def num_parameters(self) -> int:
+        """All parts together."""
+        return sum(self.parameters.values())
+
+    @property
+    def memory(self) -> int:
+        """All at once: the most that is needed when gradients of earlier micro-batches wait."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+    def __str__(self) -> str:
+        total = self.num_parameters
+        rows = [(part, f"{number:,}", f"{number / total:.1%}") for part, number in self.parameters.items()]
+        rows.append(("parameters", f"{total:,}", ""))
+        for name in ("weights", "gradients", "optimizer", "activations", "memory"):
+            size = getattr(self, name)
+            rows.append((name, f"{size / MIB:,.1f} MiB", f"{size / self.memory:.1%}"))
+        rows.append(("a token", f"{self.flops_per_token / 1e6:,.2f} MFLOP", ""))
+        return "\n".join(f"{name:<12}{number:>18}{share:>8}" for name, number, share in rows)
+
+
+def count(config: TrainConfig, vocab_size: int) -> Summary:
+    """The costs of a step of this run, of which batch_size (B) and block_size (T) matter most to the memory."""
+    from torch._subclasses import FakeTensorMode  # takes a second to import, which training need not wait for
+
+    shape = config.model_config(vocab_size)
+    with FakeTensorMode():
+        model = GPT(shape)
+        optimizer = build_optimizer(model, config)
+        idx = torch.zeros(config.batch_size, config.block_size, dtype=torch.int64)
+        with KeptForBackward(model) as kept, autocast(idx.device, pick_dtype(config.dtype, idx.device)):
+            logits, loss = model(idx, idx)
+        activations = kept.now + (0 if kept.holds(logits) else bytes_of([logits]))
+        loss.backward()
+        gradients = bytes_of(p.grad for p in model.parameters())
+        optimizer.step()
+        memory = bytes_of(value for state in optimizer.state.values() for value in state.values())
+        return Summary(
+            parameters=parameters_by_part(model),
+            flops_per_token=flops_per_token(model),
+            weights=bytes_of(model.parameters()),
+            gradients=gradients,
+            optimizer=memory,
+            activations=activations,
+        )
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Memory of these tensors, if none looks into another's."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def parameters_by_part(model: GPT) -> dict[str, int]:
+    """How many numbers are trained in the tokens' vectors, the positions, attention, MLP and the rest."""
+    parts: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        words = name.split(".")
+        parts[words[2] if words[0] == "h" else words[0]] += parameter.numel()
+    return dict(parts)
+
+
+class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes that forward passes keep for their backward passes: `with KeptForBackward(model) as kept`.
+
+    `kept.now` is what waits now, `kept.peak` the most at any moment. The weights are not counted, and no memory
+    is counted twice.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__(self._keep, lambda kept: kept)
+        self._model = model  # held, so that nothing else can take the place of its weights
+        self._weights = {_memory_of(p) for p in model.parameters()}
+        self._holders: Counter[int] = Counter()
+        self.now = self.peak = 0
+
+    def __enter__(self) -> "KeptForBackward":
+        super().__enter__()
+        return self
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether the tensor's memory is among what is kept now."""
+        return self._holders[_memory_of(tensor)] > 0
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        kept, memory, size = tensor.detach(), _memory_of(tensor), tensor.untyped_storage().nbytes()
+        if memory not in self._weights:
+            self.now += size if not self._holders[memory] else 0
+            self.peak = max(self.peak, self.now)
+            self._holders[memory] += 1
+            weakref.finalize(kept, self._let_go, memory, size)  # when autograd does
+        return kept
+
+    def _let_go(self, memory: int, size: int) -> None:
+        self._holders[memory] -= 1
+        self.now -= size if not self._holders[memory] else 0
+
+
+def _memory_of(tensor: Tensor) -> int:
+    """A number for the piece of memory that a tensor looks into; fake tensors have no address."""
+    return tensor.untyped_storage()._cdata

@@ -1,0 +1,20 @@
+"""Two houses: the course imports the library, and never the other way round."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "gptlib").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_library_never_imports_the_course(path):
+    imported = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            imported.append(node.module)
+    assert [name for name in imported if name.split(".")[0] == "course"] == []
