@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from gptlib.config import Architecture, GPTConfig, TrainConfig
 from gptlib.dataset import Dataset
-from gptlib.distributed import ALONE, World, parted_like
+from gptlib.distributed import SINGLE_PROCESS, DistEnv, shard_like
 from gptlib.errors import UserError
 from gptlib.files import flush_folder_to_disk, flush_to_disk
 from gptlib.model import GPT
@@ -145,8 +145,10 @@ def _earlier(out_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.partition("-")[2] or 1))
 
 
-def training_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, world: World = ALONE) -> dict[str, Tensor]:
-    """The optimiser's memory and each process's random state for dropout; the batches need none (see draw_starts)."""
+def training_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, world: DistEnv = SINGLE_PROCESS
+) -> dict[str, Tensor]:
+    """The optimiser's memory and each process's RNG state for dropout; batches need none (see sample_offsets)."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     tensors = {f"{kind}.{names[p]}": value for p, entry in optimizer.state.items() for kind, value in entry.items()}
     return tensors | {name: world.gather(source.get_rng_state()) for name, source in _sources_of_chance().items()}
@@ -242,7 +244,7 @@ def refuse_mismatch(saved: Checkpoint, config: TrainConfig, dataset: Dataset) ->
         )
     resume = config.init_from == "resume"
     must_agree = [f.name for f in fields(Architecture) if f.name not in _FREE]
-    must_agree += ["optimizer", "train_share"] if resume else []
+    must_agree += ["optimizer", "train_fraction"] if resume else []
     for name in must_agree:
         before, now = saved.config.get(name), getattr(config, name, None)
         if before != now:
@@ -260,7 +262,7 @@ def refuse_mismatch(saved: Checkpoint, config: TrainConfig, dataset: Dataset) ->
 def restore_weights(saved: Checkpoint, model: nn.Module) -> None:
     """Give the model, or the part of it that this process holds, the saved weights."""
     own = model.state_dict()
-    model.load_state_dict({name: parted_like(tensor, own[name]) for name, tensor in saved.weights.items()})
+    model.load_state_dict({name: shard_like(tensor, own[name]) for name, tensor in saved.weights.items()})
 
 
 def restore(
@@ -268,7 +270,7 @@ def restore(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    world: World = ALONE,
+    world: DistEnv = SINGLE_PROCESS,
 ) -> None:
     """Give the optimiser, the scaler and the random generators the state in which they were saved.
 
@@ -280,7 +282,7 @@ def restore(
         if name:
             parameter = parameters[name]
             # A copy, since what was read is the file itself, which Windows will not remove while somebody looks at it.
-            optimizer.state[parameter][kind] = parted_like(tensor, parameter).to(parameter.device, copy=True)
+            optimizer.state[parameter][kind] = shard_like(tensor, parameter).to(parameter.device, copy=True)
     if saved.scaler and scaler.is_enabled():
         scaler.load_state_dict(saved.scaler)
     for name, source in _sources_of_chance().items():

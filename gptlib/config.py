@@ -69,7 +69,7 @@ class TrainConfig(Architecture):
     """Everything that fixes a training run. The defaults suit a laptop's CPU."""
 
     dataset: str = setting("data-by-char", "folder of the prepared text, or its name in the course's data/")
-    train_share: float = setting(1.0, "share of the training text that is used, from its start", above=0, at_most=1)
+    train_fraction: float = setting(1.0, "share of the training text that is used, from its start", above=0, at_most=1)
     out_dir: str = setting("", "folder for checkpoints, config and log; empty: nothing is written")
     init_from: str = setting("scratch", "'scratch', 'resume' (go on from out_dir), or a checkpoint folder: its weights")
     seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0, at_most=LARGEST_SEED)

@@ -103,11 +103,11 @@ class Dataset:
         return cls(**tokens, tokenizer=tokenizer, meta=meta)
 
     @classmethod
-    def from_text(cls, text: str, val_share: float = 0.1) -> "Dataset":
-        """A dataset in memory, one token a character; the last `val_share` of the text is held out."""
+    def from_text(cls, text: str, val_fraction: float = 0.1) -> "Dataset":
+        """A dataset in memory, one token a character; the last `val_fraction` of the text is held out."""
         if not text:
             raise UserError("the text is empty; give it at least two characters")
-        cut = int(len(text) * (1 - val_share))
+        cut = int(len(text) * (1 - val_fraction))
         return cls.from_texts(text[:cut], text[cut:], CharTokenizer.from_text(text))
 
     @classmethod
@@ -133,9 +133,9 @@ class Dataset:
             digest.update(np.array([len(tokens), *tokens[places]], "<i8").tobytes())
         return digest.hexdigest()
 
-    def share(self, train_share: float) -> "Dataset":
+    def subset(self, train_fraction: float) -> "Dataset":
         """The same dataset with only the first part of its training text."""
-        return replace(self, train=self.train[: max(1, int(len(self.train) * train_share))])
+        return replace(self, train=self.train[: max(1, int(len(self.train) * train_fraction))])
 
 
 def _find(name: Path) -> Path:
@@ -185,7 +185,7 @@ def _read_split(folder: Path, split: str, meta: dict[str, Any], dtype: str) -> T
 TRAIN_STREAM, EVAL_STREAM = 0, 1
 
 
-def last_start(tokens: Tokens, block_size: int, name: str = "this one") -> int:
+def max_offset(tokens: Tokens, block_size: int, name: str = "this one") -> int:
     """The last position where a window of block_size + 1 tokens begins.
 
     Raises:
@@ -200,7 +200,7 @@ def last_start(tokens: Tokens, block_size: int, name: str = "this one") -> int:
     return last
 
 
-def draw_starts(tokens: Tokens, block_size: int, count: int, key: tuple[int, ...]) -> np.ndarray:
+def sample_offsets(tokens: Tokens, block_size: int, count: int, key: tuple[int, ...]) -> np.ndarray:
     """`count` random positions where a window of block_size + 1 tokens begins, all equally likely.
 
     The positions are a function of `key` (seed, stream, step, ...) alone. So a resumed run reads the
@@ -210,10 +210,10 @@ def draw_starts(tokens: Tokens, block_size: int, count: int, key: tuple[int, ...
     Raises:
         UserError: the text is shorter than one window.
     """
-    return np.random.default_rng(key).integers(0, last_start(tokens, block_size), size=count, endpoint=True)
+    return np.random.default_rng(key).integers(0, max_offset(tokens, block_size), size=count, endpoint=True)
 
 
-def cut_windows(
+def make_batch(
     tokens: Tokens, starts: np.ndarray, block_size: int, vocab_size: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.

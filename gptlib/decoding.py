@@ -58,7 +58,7 @@ class Decoder:
             x = x + attn_proj(self._attend(c_attn(norm_1(x)), rotary, keys, values))
             x = x + mlp_proj(self.gelu(c_fc(norm_2(x))))
         self.cache.advance(token)
-        return self.model.head(self.last_norm(x)[:, -1])
+        return self.model.lm_head(self.last_norm(x)[:, -1])
 
     def _attend(self, qkv: Tensor, rotary: nn.Module | None, keys: Tensor, values: Tensor) -> Tensor:
         """(B, 1, 3 C) -> (B, 1, C): the token's own key and value join the cached ones; none lies in its future."""

@@ -22,7 +22,7 @@ from gptlib.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
-class World:
+class DistEnv:
     """This process among all that make the run: number `rank` of `size`, number `local_rank` on its machine."""
 
     rank: int = 0
@@ -58,7 +58,7 @@ class World:
             )
         return torch.device("cuda", self.local_rank)
 
-    def spread(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def wrap_model(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Bring the model to its device; return what to call for forward passes whose gradients are shared."""
         if self.sharded:
             from torch.distributed.fsdp import fully_shard
@@ -72,7 +72,7 @@ class World:
             return model
         return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
-    def sharing(self, forward: nn.Module, last: bool) -> AbstractContextManager:
+    def grad_sync(self, forward: nn.Module, last: bool) -> AbstractContextManager:
         """The context of a micro-batch: gradients travel between processes at the last one only."""
         if self.sharded:
             forward.set_requires_gradient_sync(last)
@@ -108,7 +108,7 @@ class World:
         self.any(False)
 
     @contextmanager
-    def first_on_each_machine(self) -> Iterator[None]:
+    def local_rank_zero_first(self) -> Iterator[None]:
         """One process of each machine does it, then the others, who find it done."""
         if self.local_rank:
             self.wait()
@@ -117,7 +117,7 @@ class World:
             self.wait()
 
 
-ALONE = World()
+SINGLE_PROCESS = DistEnv()
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def parted_like(tensor: Tensor, other: Tensor) -> Tensor:
+def shard_like(tensor: Tensor, other: Tensor) -> Tensor:
     """The part of a whole tensor that this process holds of `other`; all of it if it holds all of that."""
     if not hasattr(other, "full_tensor") or tensor.shape != other.shape:
         return tensor
@@ -133,7 +133,7 @@ def parted_like(tensor: Tensor, other: Tensor) -> Tensor:
     return dist.tensor.distribute_tensor(whole_here, other.device_mesh, other.placements, src_data_rank=None)
 
 
-def world_of(environment: Mapping[str, str], parallel: str) -> World:
+def from_env(environment: Mapping[str, str], parallel: str) -> DistEnv:
     """What torchrun says in its environment variables; alone without them.
 
     Raises:
@@ -147,10 +147,10 @@ def world_of(environment: Mapping[str, str], parallel: str) -> World:
     missing = [name for name in (*usual, "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
     if size > 1 and missing:
         raise UsageError(f"WORLD_SIZE = {size}, but no {', '.join(missing)}: start by torchrun, or unset WORLD_SIZE")
-    return World(rank, size, local_rank, parallel)
+    return DistEnv(rank, size, local_rank, parallel)
 
 
-def group_arguments(device: torch.device) -> dict:
+def process_group_kwargs(device: torch.device) -> dict:
     """For `init_process_group`: NCCL among GPUs, Gloo for what lies in ordinary memory."""
     if device.type == "cuda":
         return {"backend": "cpu:gloo,cuda:nccl", "device_id": device}
@@ -158,20 +158,20 @@ def group_arguments(device: torch.device) -> dict:
 
 
 @contextmanager
-def join(config: TrainConfig) -> Iterator[World]:
+def join(config: TrainConfig) -> Iterator[DistEnv]:
     """Meet the other processes that torchrun started; alone where it did not.
 
     Raises:
         UserError: another process is gone.
     """
-    world = world_of(os.environ, config.parallel)
+    world = from_env(os.environ, config.parallel)
     if world.size == 1:
         yield world
         return
     device = world.device(config.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(**group_arguments(device))
+    dist.init_process_group(**process_group_kwargs(device))
     try:
         yield world
     except RuntimeError as error:  # Gloo has no type of its own for it

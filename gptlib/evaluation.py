@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptlib.dataset import cut_windows, draw_starts, last_start
-from gptlib.distributed import ALONE, World
+from gptlib.dataset import make_batch, max_offset, sample_offsets
+from gptlib.distributed import SINGLE_PROCESS, DistEnv
 from gptlib.events import Estimate
 from gptlib.model import GPT
 
@@ -26,17 +26,22 @@ def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
 
 
 def random_batch_losses(
-    model: GPT, tokens: np.ndarray, batch_size: int, eval_iters: int, key: tuple[int, ...], world: World = ALONE
+    model: GPT,
+    tokens: np.ndarray,
+    batch_size: int,
+    eval_iters: int,
+    key: tuple[int, ...],
+    world: DistEnv = SINGLE_PROCESS,
 ) -> Iterator[Tensor]:
     """The losses (B,) of `eval_iters` random batches; an iterator, so that a long evaluation can be watched.
 
     Several processes compute a batch each at the same time; what they yield together is what one alone would.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    starts = draw_starts(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
+    starts = sample_offsets(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
     for done in range(0, eval_iters, world.size):
         batch = starts[min(done + world.rank, eval_iters - 1)]
-        losses = world.gather(sequence_losses(model, *cut_windows(tokens, batch, block_size, vocab_size)))
+        losses = world.gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))
         yield losses[: eval_iters - done].flatten()
 
 
@@ -63,12 +68,12 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estim
         UserError: the text is shorter than one window.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    starts = np.arange(0, last_start(tokens, block_size) + 1, block_size)
+    starts = np.arange(0, max_offset(tokens, block_size) + 1, block_size)
     batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
-    losses = [sequence_losses(model, *cut_windows(tokens, batch, block_size, vocab_size)) for batch in batches]
+    losses = [sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)) for batch in batches]
     total = torch.cat(losses).double().sum().item() * block_size
     targets = len(tokens) - 1
     if rest := targets % block_size:
-        last = cut_windows(tokens, np.array([targets - rest]), rest, vocab_size)
+        last = make_batch(tokens, np.array([targets - rest]), rest, vocab_size)
         total += sequence_losses(model, *last).item() * rest
     return Estimate(total / targets, 0.0, math.ceil(targets / block_size))

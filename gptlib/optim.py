@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from gptlib.config import TrainConfig
-from gptlib.distributed import parted_like, whole
+from gptlib.distributed import shard_like, whole
 
 MUON_MOMENTUM = 0.9
 # Each row brings the singular values of a matrix nearer to 1: x -> a x + b x^3 + c x^5 (Jordan et al. 2024, Muon).
@@ -96,12 +96,12 @@ class MuonAdamW(torch.optim.Optimizer):
             updates.append(update)
         for (rows, columns), parts in by_shape.items():
             rate = group["lr"] * math.sqrt(max(1, rows / columns))  # a matrix that widens may move further
-            torch._foreach_copy_(parts, (orthogonalized(torch.stack(parts)) * rate).unbind())
+            torch._foreach_copy_(parts, (zeropower_via_newtonschulz(torch.stack(parts)) * rate).unbind())
         for p, update in zip(moved, updates, strict=True):
-            p.sub_(parted_like(update, p))
+            p.sub_(shard_like(update, p))
 
 
-def orthogonalized(matrices: Tensor) -> Tensor:
+def zeropower_via_newtonschulz(matrices: Tensor) -> Tensor:
     """(N, rows, columns) -> matrices with the same singular vectors and singular values near 1.
 
     A few Newton-Schulz steps. They only multiply by polynomials of G = X X^T, which is small where X is wide, so

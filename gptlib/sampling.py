@@ -61,7 +61,9 @@ def generate(
     decode = Decoder(model, cache)
     try:
         for _ in range(max_new_tokens):
-            logits = decode(window[:, -1:]) if cache.length else model.head(model.trunk(window, cache)[:, -1])
+            logits = (
+                decode(window[:, -1:]) if cache.length else model.lm_head(model.hidden_states(window, cache)[:, -1])
+            )
             token = choose(logits, temperature, top_k, generator)
             yield token
             window = torch.cat([window, token[:, None]], dim=1)

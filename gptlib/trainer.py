@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gptlib import checkpoint
 from gptlib.config import TrainConfig
-from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, cut_windows, draw_starts, last_start
+from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, make_batch, max_offset, sample_offsets
 from gptlib.device import (
     autocast,
     compile_failure,
@@ -25,7 +25,7 @@ from gptlib.device import (
     pick_dtype,
     set_float32_precision,
 )
-from gptlib.distributed import ALONE, World, whole
+from gptlib.distributed import SINGLE_PROCESS, DistEnv, whole
 from gptlib.errors import UsageError, UserError
 from gptlib.evaluation import random_batch_losses, summarize
 from gptlib.events import Evaluation, Event, Progress, Saved, Stopwatch, TrainStep
@@ -55,13 +55,13 @@ class Trainer:
         UserError: the settings do not fit the data, the checkpoint or the machine.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset | None = None, world: World = ALONE):
+    def __init__(self, config: TrainConfig, dataset: Dataset | None = None, world: DistEnv = SINGLE_PROCESS):
         self.config, self.world = config, world
-        with world.first_on_each_machine():
+        with world.local_rank_zero_first():
             dataset = dataset or Dataset.open(config.dataset)
-        self.dataset = dataset.share(config.train_share)
+        self.dataset = dataset.subset(config.train_fraction)
         for split in SPLITS:
-            last_start(getattr(self.dataset, split), config.block_size, f"the {split} split")
+            max_offset(getattr(self.dataset, split), config.block_size, f"the {split} split")
         self.device = world.device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
         set_float32_precision(self.device, self.dtype)
@@ -70,7 +70,7 @@ class Trainer:
             self.model = GPT(config.model_config(self.dataset.vocab_size))
             if not world.is_main:  # the same weights everywhere, and different dropout
                 torch.manual_seed(config.seed + world.rank)
-        self._forward = world.spread(self.model, self.device)
+        self._forward = world.wrap_model(self.model, self.device)
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.progress = checkpoint.RunProgress()
@@ -194,7 +194,7 @@ class Trainer:
             group["lr"] = learning_rate * (config.muon_lr / config.learning_rate if group["muon"] else 1.0)
         loss = 0.0
         for i, (x, y) in enumerate(self._micro_batches(), start=1):
-            with self.world.sharing(self._forward, last=i == config.gradient_accumulation_steps):
+            with self.world.grad_sync(self._forward, last=i == config.gradient_accumulation_steps):
                 with autocast(self.device, self.dtype):
                     micro_loss = self._forward(x, y)[1] / config.gradient_accumulation_steps
                 self.scaler.scale(micro_loss).backward()
@@ -230,9 +230,9 @@ class Trainer:
         config = self.config
         key = (config.seed, TRAIN_STREAM, self.step)
         shape = (config.gradient_accumulation_steps, self.world.size, config.batch_size)
-        starts = draw_starts(self.dataset.train, config.block_size, math.prod(shape), key).reshape(shape)
+        starts = sample_offsets(self.dataset.train, config.block_size, math.prod(shape), key).reshape(shape)
         for micro_starts in starts[:, self.world.rank]:
-            x, y = cut_windows(self.dataset.train, micro_starts, config.block_size, self.dataset.vocab_size)
+            x, y = make_batch(self.dataset.train, micro_starts, config.block_size, self.dataset.vocab_size)
             if self.device.type == "cuda":  # pinned memory lets the copy run while the GPU computes
                 x, y = x.pin_memory(), y.pin_memory()
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)

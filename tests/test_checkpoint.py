@@ -419,8 +419,8 @@ def test_going_on_with_another_text_is_refused_and_its_weights_may_be_taken(tiny
 
 
 def test_going_on_with_another_share_of_the_text_is_refused(tiny, dataset, saved, refused):
-    with refused("train_share = 1.0, not 0.5", "--train_share=1.0"):
-        Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir, train_share=0.5), dataset)
+    with refused("train_fraction = 1.0, not 0.5", "--train_fraction=1.0"):
+        Trainer(tiny(init_from="resume", out_dir=saved.config.out_dir, train_fraction=0.5), dataset)
 
 
 def test_the_state_is_json_also_before_the_first_evaluation(tiny, dataset, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import GPT, BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, exact_loss
-from gptlib.dataset import ShardedTokens, cut_windows, draw_starts
+from gptlib.dataset import ShardedTokens, make_batch, sample_offsets
 
 TOKENS = np.arange(100, 120)  # 12 windows of 8 + 1 begin in it
 
@@ -18,39 +18,39 @@ TOKENS = np.arange(100, 120)  # 12 windows of 8 + 1 begin in it
 
 
 def test_targets_are_the_inputs_one_later():
-    x, y = cut_windows(TOKENS, np.array([0, 3, 11]), 8)
+    x, y = make_batch(TOKENS, np.array([0, 3, 11]), 8)
     assert x.tolist() == [list(range(100 + s, 108 + s)) for s in (0, 3, 11)]
     assert (y == x + 1).all()
 
 
 def test_every_start_is_possible_and_about_equally_likely():
-    starts = draw_starts(TOKENS, 8, 12_000, (1, 2, 3))
+    starts = sample_offsets(TOKENS, 8, 12_000, (1, 2, 3))
     counts = np.bincount(starts, minlength=12)
     assert len(counts) == 12  # none beyond the last
     assert ((counts - 1000) ** 2 / 1000).sum() < 31.3  # chi-square, 11 degrees of freedom: 1 in 1000 is above
 
 
 def test_the_last_window_ends_with_the_last_token():
-    starts = draw_starts(TOKENS, 8, 1000, (0,))
-    assert cut_windows(TOKENS, starts, 8)[1].max() == TOKENS[-1]
+    starts = sample_offsets(TOKENS, 8, 1000, (0,))
+    assert make_batch(TOKENS, starts, 8)[1].max() == TOKENS[-1]
 
 
 def test_the_same_key_gives_the_same_starts():
-    assert (draw_starts(TOKENS, 8, 50, (1, 0, 7)) == draw_starts(TOKENS, 8, 50, (1, 0, 7))).all()
+    assert (sample_offsets(TOKENS, 8, 50, (1, 0, 7)) == sample_offsets(TOKENS, 8, 50, (1, 0, 7))).all()
 
 
 @pytest.mark.parametrize("other", [(2, 0, 7), (1, 1, 7), (1, 0, 8)], ids=["seed", "stream", "step"])
 def test_another_key_gives_other_starts(other):
-    assert (draw_starts(TOKENS, 8, 50, (1, 0, 7)) != draw_starts(TOKENS, 8, 50, other)).any()
+    assert (sample_offsets(TOKENS, 8, 50, (1, 0, 7)) != sample_offsets(TOKENS, 8, 50, other)).any()
 
 
 def test_a_text_of_exactly_one_window_will_do():
-    assert draw_starts(TOKENS[:9], 8, 5, (0,)).tolist() == [0] * 5
+    assert sample_offsets(TOKENS[:9], 8, 5, (0,)).tolist() == [0] * 5
 
 
 def test_a_text_shorter_than_a_window_is_refused(refused):
     with refused("block_size = 8", "at least 9 tokens", "this one has 8"):
-        draw_starts(TOKENS[:8], 8, 5, (0,))
+        sample_offsets(TOKENS[:8], 8, 5, (0,))
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -68,7 +68,7 @@ def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_is_read(refused, s
 
 
 def test_the_end_of_a_text_is_held_out():
-    dataset = Dataset.from_text("abcdefghij", val_share=0.3)
+    dataset = Dataset.from_text("abcdefghij", val_fraction=0.3)
     decode = dataset.tokenizer.decode
     assert (decode(dataset.train), decode(dataset.val), dataset.vocab_size) == ("abcdefg", "hij", 10)
 
@@ -79,9 +79,9 @@ def test_an_empty_text_is_refused(refused):
 
 
 def test_a_share_is_the_beginning_of_the_training_text(dataset):
-    half = dataset.share(0.5)
+    half = dataset.subset(0.5)
     assert half.train.tolist() == dataset.train[: len(dataset.train) // 2].tolist()
-    assert half.val is dataset.val and len(dataset.share(1e-9).train) == 1
+    assert half.val is dataset.val and len(dataset.subset(1e-9).train) == 1
 
 
 # --- prepared folders ---------------------------------------------------------------------------------
@@ -206,8 +206,8 @@ def sharded(prepared, dataset):
 def test_shards_stay_on_disk_and_train_as_one_file_does(sharded, dataset, tiny, bits):
     opened = Dataset.open(sharded)
     assert isinstance(opened.train, ShardedTokens) and isinstance(opened.val, np.memmap)
-    assert all(isinstance(shard, np.memmap) for shard in opened.share(0.9).train.shards)
-    trainers = [Trainer(tiny(max_iters=5, train_share=0.9), data) for data in (opened, dataset)]
+    assert all(isinstance(shard, np.memmap) for shard in opened.subset(0.9).train.shards)
+    trainers = [Trainer(tiny(max_iters=5, train_fraction=0.9), data) for data in (opened, dataset)]
     events = [[str(event) for event in trainer if hasattr(event, "val")] for trainer in trainers]
     assert len(events[0]) == len(events[1]) == 2
     assert bits(trainers[0].model) == bits(trainers[1].model)
@@ -239,7 +239,7 @@ def test_a_large_vocabulary_is_read_in_four_bytes(tmp_path):
 def test_bits_per_character_do_not_depend_on_the_tokens():
     text = "low lower lowest " * 9
     pairs = BPETokenizer.train(text, 260)
-    letters, tokens = Dataset.from_text(text, val_share=0.5), Dataset.from_texts(text, text[76:], pairs)
+    letters, tokens = Dataset.from_text(text, val_fraction=0.5), Dataset.from_texts(text, text[76:], pairs)
     assert letters.bits_per_character(np.log(2)) == pytest.approx(1)
     assert tokens.bits_per_character(np.log(2)) == pytest.approx(len(pairs.encode(text[76:])) / len(text[76:]))
 

@@ -16,7 +16,7 @@ import torch
 from processes import FORKSERVER, exit_code, start_training
 
 from gptlib import Trainer, TrainStep, UsageError, checkpoint
-from gptlib.distributed import World, group_arguments, join, world_of
+from gptlib.distributed import DistEnv, from_env, join, process_group_kwargs
 from gptlib.runlog import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -232,10 +232,10 @@ class Watched:
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_gradients_travel_at_the_last_micro_batch_only(parallel):
-    model, world = Watched(), World(0, 2, 0, parallel)
+    model, world = Watched(), DistEnv(0, 2, 0, parallel)
     for last in (False, False, True):
         model.travelled.append(True)  # as DDP does unless it is told otherwise
-        with world.sharing(model, last):
+        with world.grad_sync(model, last):
             pass
     assert model.travelled == [False, False, True]
 
@@ -244,19 +244,19 @@ def test_gradients_travel_at_the_last_micro_batch_only(parallel):
 
 
 def test_torchruns_variables_are_read():
-    assert world_of({}, "ddp") == World()
+    assert from_env({}, "ddp") == DistEnv()
     meet = {"MASTER_ADDR": "box1", "MASTER_PORT": "29500"}
-    assert world_of({"RANK": "5", "WORLD_SIZE": "16", "LOCAL_RANK": "1", **meet}, "fsdp") == World(5, 16, 1, "fsdp")
-    assert World(5, 16, 1, "fsdp").sharded and not World(0, 1, 0, "fsdp").sharded
-    assert World(0, 16).is_main and not World(8, 16, 0).is_main
+    assert from_env({"RANK": "5", "WORLD_SIZE": "16", "LOCAL_RANK": "1", **meet}, "fsdp") == DistEnv(5, 16, 1, "fsdp")
+    assert DistEnv(5, 16, 1, "fsdp").sharded and not DistEnv(0, 1, 0, "fsdp").sharded
+    assert DistEnv(0, 16).is_main and not DistEnv(8, 16, 0).is_main
 
 
 def test_a_part_of_torchruns_variables_is_refused(refused):
-    assert world_of({"RANK": "", "WORLD_SIZE": "1"}, "ddp") == World()
+    assert from_env({"RANK": "", "WORLD_SIZE": "1"}, "ddp") == DistEnv()
     with refused("WORLD_SIZE = 2", "no RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT", "unset", error=UsageError):
-        world_of({"WORLD_SIZE": "2"}, "ddp")
+        from_env({"WORLD_SIZE": "2"}, "ddp")
     with refused("must be numbers", "'two'", error=UsageError):
-        world_of({"WORLD_SIZE": "two"}, "ddp")
+        from_env({"WORLD_SIZE": "two"}, "ddp")
 
 
 @pytest.fixture
@@ -267,20 +267,20 @@ def two_gpus(monkeypatch):
 
 
 def test_each_process_of_a_machine_has_a_gpu_of_its_own(two_gpus, refused):
-    assert World().device("auto") == torch.device("cuda")
-    assert World(3, 4, 1).device("auto") == torch.device("cuda", 1)
-    assert World(3, 4, 1).device("cpu") == torch.device("cpu")
+    assert DistEnv().device("auto") == torch.device("cuda")
+    assert DistEnv(3, 4, 1).device("auto") == torch.device("cuda", 1)
+    assert DistEnv(3, 4, 1).device("cpu") == torch.device("cpu")
     with refused("process 2 of this machine has no GPU", "it has 2", "--nproc_per_node", error=UsageError):
-        World(2, 4, 2).device("cuda")
+        DistEnv(2, 4, 2).device("cuda")
 
 
 def test_nccl_connects_gpus_and_gloo_the_rest():
     gpu = torch.device("cuda", 1)
-    assert group_arguments(gpu) == {"backend": "cpu:gloo,cuda:nccl", "device_id": gpu}
-    assert group_arguments(torch.device("cpu")) == {"backend": "gloo"}
+    assert process_group_kwargs(gpu) == {"backend": "cpu:gloo,cuda:nccl", "device_id": gpu}
+    assert process_group_kwargs(torch.device("cpu")) == {"backend": "gloo"}
 
 
 def test_several_processes_cannot_share_an_apple_gpu(monkeypatch, refused):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with refused("device = 'mps'", "--device=cpu", error=UsageError):
-        World(0, 2).device("mps")
+        DistEnv(0, 2).device("mps")

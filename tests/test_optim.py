@@ -9,7 +9,7 @@ import torch
 from torch.optim._muon import _zeropower_via_newtonschulz as torch_newton_schulz
 
 from gptlib import GPT, GPTConfig
-from gptlib.optim import MUON_MOMENTUM, build_optimizer, learning_rate_at, orthogonalized
+from gptlib.optim import MUON_MOMENTUM, build_optimizer, learning_rate_at, zeropower_via_newtonschulz
 
 PLAN = {"max_iters": 110, "warmup_iters": 10, "learning_rate": 1.0, "min_lr": 0.1}
 
@@ -71,13 +71,13 @@ def torch_s_muon_in_float32(monkeypatch):
 def test_orthogonalized_matrices_are_torch_s_own(shape, torch_s_muon_in_float32):
     matrices = torch.randn(shape)
     theirs = torch.stack([torch_newton_schulz(m, (3.4445, -4.7750, 2.0315), 5, 1e-7) for m in matrices])
-    torch.testing.assert_close(orthogonalized(matrices), theirs, rtol=0, atol=1e-3)
+    torch.testing.assert_close(zeropower_via_newtonschulz(matrices), theirs, rtol=0, atol=1e-3)
 
 
 def test_singular_values_come_near_one_and_their_vectors_stay():
     matrix = torch.randn(1, 16, 24)
     u, values, v = torch.linalg.svd(matrix, full_matrices=False)
-    after = u.mT @ orthogonalized(matrix) @ v.mT
+    after = u.mT @ zeropower_via_newtonschulz(matrix) @ v.mT
     kept = values[0] > 0.1 * values.max()
     assert after[0].diagonal()[kept].min() > 0.5 and after.abs().max() < 1.3
     assert (after - torch.diag_embed(after.diagonal(dim1=1, dim2=2))).abs().max() < 1e-3

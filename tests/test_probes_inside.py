@@ -88,7 +88,7 @@ def test_the_last_depth_is_the_model_and_the_first_the_embedding(model, tokens):
     assert depths.shape == (3, 1, 15, model.config.vocab_size)
     assert torch.allclose(depths[-1], model(tokens)[0], atol=1e-5)
     x = model.wte(tokens) + model.wpe.weight[:15]
-    assert torch.allclose(depths[0], model.head(model.ln_f(x)), atol=1e-5)
+    assert torch.allclose(depths[0], model.lm_head(model.ln_f(x)), atol=1e-5)
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 

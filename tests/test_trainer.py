@@ -99,8 +99,8 @@ def test_half_precision_learns_it_too(tiny, dtype):
 
 
 def test_only_the_asked_share_of_the_text_is_read(tiny):
-    easy_then_hard = Dataset.from_text("a" * 500 + "bcdefgh" * 72, val_share=0.001)
-    trainer = Trainer(tiny(max_iters=1, train_share=0.4, block_size=1), easy_then_hard)
+    easy_then_hard = Dataset.from_text("a" * 500 + "bcdefgh" * 72, val_fraction=0.001)
+    trainer = Trainer(tiny(max_iters=1, train_fraction=0.4, block_size=1), easy_then_hard)
     assert set(trainer.dataset.train) == {0} and len(trainer.dataset.train) == 400
 
 
@@ -244,9 +244,9 @@ def test_a_gradient_that_overflows_at_every_scale_ends_the_run(tiny, dataset, re
 
 
 def test_a_text_shorter_than_a_window_is_refused(tiny, refused):
-    for split, val_share in (("train", 0.9), ("val", 0.1)):
+    for split, val_fraction in (("train", 0.9), ("val", 0.1)):
         with refused("block_size = 8", f"the {split} split has", "choose a smaller block_size or more text"):
-            Trainer(tiny(), Dataset.from_text("abcdefghijklmnopqrst", val_share))
+            Trainer(tiny(), Dataset.from_text("abcdefghijklmnopqrst", val_fraction))
 
 
 def test_a_device_that_is_not_there_is_refused(tiny, dataset, refused, monkeypatch):

@@ -141,7 +141,7 @@ ENTRIES = (
         lesson="06",
     ),
     Entry(
-        "train_share",
+        "train_fraction",
         loss="validation loss lower, by a lot: nothing else helps as much",
         time="none",
         memory="none: the text stays on the disk",

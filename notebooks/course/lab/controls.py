@@ -23,7 +23,7 @@ _RANGES: dict[str, tuple[type, dict[str, Any]]] = {
     "n_layer": (widgets.IntSlider, {"min": 1, "max": 6}),
     "n_embd": (widgets.IntSlider, {"min": 16, "max": 256, "step": 16}),
     "max_iters": (widgets.IntSlider, {"min": 50, "max": 2000, "step": 50}),
-    "train_share": (widgets.FloatLogSlider, {"min": -3, "max": 0, "step": 0.25, "readout_format": ".1%"}),
+    "train_fraction": (widgets.FloatLogSlider, {"min": -3, "max": 0, "step": 0.25, "readout_format": ".1%"}),
 }
 
 

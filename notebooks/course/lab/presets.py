@@ -24,13 +24,13 @@ PRESETS = (
         "a steady start",
         True,
         "Both curves fall together: nothing is wrong here, and every change can be compared with it.",
-        {"learning_rate": 4e-3, "block_size": 32, "n_layer": 3, "n_embd": 96, "max_iters": 300, "train_share": 1.0},
+        {"learning_rate": 4e-3, "block_size": 32, "n_layer": 3, "n_embd": 96, "max_iters": 300, "train_fraction": 1.0},
     ),
     Preset(
         "longer, and better for it",
         True,
         "Twice the steps and twice the context: the loss is still falling when the first preset has ended.",
-        {"learning_rate": 4e-3, "block_size": 64, "n_layer": 3, "n_embd": 96, "max_iters": 600, "train_share": 1.0},
+        {"learning_rate": 4e-3, "block_size": 64, "n_layer": 3, "n_embd": 96, "max_iters": 600, "train_fraction": 1.0},
     ),
     Preset(
         "diverging learning rate",
@@ -48,7 +48,7 @@ PRESETS = (
         "overfitting on purpose",
         False,
         "Some pages, over and over. The training loss falls out of the picture; the validation loss turns, and rises.",
-        {"train_share": 0.001, "learning_rate": 5.6e-3, "max_iters": 400, "batch_size": 32, "eval_interval": 25},
+        {"train_fraction": 0.001, "learning_rate": 5.6e-3, "max_iters": 400, "batch_size": 32, "eval_interval": 25},
     ),
     Preset(
         "evaluation that eats the run",

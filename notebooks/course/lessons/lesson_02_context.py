@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from course.figures import COLORS, GREY, VERMILION, Picture, new_figure, tidy
-from gptlib.dataset import cut_windows, last_start
+from gptlib.dataset import make_batch, max_offset
 from gptlib.errors import UserError
 from gptlib.model import GPT
 from gptlib.sampling import choose
@@ -72,10 +72,10 @@ def losses_by_position(model: GPT, tokens: np.ndarray, *, every: int = 64, batch
     same characters at the same positions, and differ by nothing but what they have learnt.
     """
     block_size = model.eval().config.block_size
-    starts = np.arange(0, last_start(tokens, max(block_size, every)) + 1, every)
+    starts = np.arange(0, max_offset(tokens, max(block_size, every)) + 1, every)
     losses = []
     for i in range(0, len(starts), batch_size):
-        x, y = cut_windows(tokens, starts[i : i + batch_size], block_size)
+        x, y = make_batch(tokens, starts[i : i + batch_size], block_size)
         logits = model(x)[0]
         losses.append(F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape))
     losses = torch.cat(losses).double().numpy()  # (windows, T)

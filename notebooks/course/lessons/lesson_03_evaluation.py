@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from course.figures import BLUE, COLORS, GREY, VERMILION, Picture, new_figure, tidy
-from gptlib.dataset import cut_windows
+from gptlib.dataset import make_batch
 from gptlib.evaluation import estimate_loss, random_batch_losses, sequence_losses
 from gptlib.model import GPT
 from gptlib.tokenizer import CharTokenizer
@@ -20,7 +20,7 @@ def character_losses(model: GPT, tokenizer: CharTokenizer, text: str) -> np.ndar
     The text may be at most block_size + 1 characters long.
     """
     tokens = tokenizer.encode(text)
-    x, y = cut_windows(tokens, np.array([0]), len(tokens) - 1)
+    x, y = make_batch(tokens, np.array([0]), len(tokens) - 1)
     with torch.no_grad():
         log_p = model.eval()(x)[0].log_softmax(dim=-1)
     return -log_p[0].gather(1, y[0][:, None]).squeeze(1).numpy()
@@ -62,7 +62,7 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 def seconds_of_evaluation(model: GPT, tokens: np.ndarray, *, batch_size: int = 16, batches: int = 20) -> float:
     """Seconds that one batch of an evaluation takes, the median of a few."""
     block_size = model.config.block_size
-    x, y = cut_windows(tokens, np.arange(batch_size), block_size)
+    x, y = make_batch(tokens, np.arange(batch_size), block_size)
     times = []
     for _ in range(batches):
         started = perf_counter()

@@ -15,7 +15,7 @@ from course.lab.curves import MARKERS
 from course.lab.lab import Lab
 from course.lab.runs import Run
 from gptlib.config import GPTConfig
-from gptlib.dataset import Dataset, cut_windows, draw_starts
+from gptlib.dataset import Dataset, make_batch, sample_offsets
 from gptlib.events import Event, TrainStep
 from gptlib.model import GPT
 from gptlib.tokenizer import CharTokenizer
@@ -26,7 +26,7 @@ Batch = tuple[Tensor, Tensor]  # tokens and the tokens that follow them, (B, T) 
 
 def fixed_batch(data: Dataset, block_size: int = 32, batch_size: int = 16, seed: int = 0) -> Batch:
     """Random windows of the training text, the same ones for the same seed."""
-    return cut_windows(data.train, draw_starts(data.train, block_size, batch_size, (seed,)), block_size)
+    return make_batch(data.train, sample_offsets(data.train, block_size, batch_size, (seed,)), block_size)
 
 
 def batch_loss(model: GPT, batch: Batch) -> float:

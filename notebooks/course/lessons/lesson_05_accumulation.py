@@ -13,7 +13,7 @@ from course.figures import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_fi
 from course.lab.runs import Run
 from course.step_costs import MIB, KeptForBackward
 from gptlib.config import TrainConfig
-from gptlib.dataset import Dataset, cut_windows, draw_starts
+from gptlib.dataset import Dataset, make_batch, sample_offsets
 from gptlib.events import TrainStep
 from gptlib.model import GPT
 from gptlib.trainer import Trainer
@@ -21,14 +21,14 @@ from gptlib.trainer import Trainer
 
 def sequences_of(data: Dataset, count: int, block_size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """`count` random pieces of the training text: inputs and targets, (count, T) each."""
-    return cut_windows(data.train, draw_starts(data.train, block_size, count, (seed,)), block_size)
+    return make_batch(data.train, sample_offsets(data.train, block_size, count, (seed,)), block_size)
 
 
 def lines_of(data: Dataset, count: int, block_size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """`count` random lines of the plays, (count, T) each; what comes after a line's end does not count: target -1."""
     newline = data.tokenizer.encode("\n")[0]
     starts = np.flatnonzero(data.train[: -block_size - 1] == newline) + 1
-    x, y = cut_windows(data.train, np.random.default_rng(seed).choice(starts, count), block_size)
+    x, y = make_batch(data.train, np.random.default_rng(seed).choice(starts, count), block_size)
     ended = (x == newline).cumsum(dim=1) > 0
     return x, y.masked_fill(ended, -1)
 
@@ -76,15 +76,15 @@ def differences_by_cause(model: GPT, data: Dataset, batch_size: int, dropout: fl
     forgetful = GPT(replace(model.config, dropout=dropout))
     forgetful.load_state_dict(model.state_dict())
 
-    def dropped(n: int, seed: int) -> Tensor:
+    def with_dropout(n: int, seed: int) -> Tensor:
         torch.manual_seed(seed)
         return gradient(forgetful, x, y, n)
 
     x, y = sequences_of(data, 32, block_size)
     split, whole = gradient(model, x, y, batch_size), gradient(model, x, y, 32)
     differences = {"no dropout, equal lengths": relative_difference(split, whole)}
-    differences[f"dropout {dropout:g}, split"] = relative_difference(dropped(batch_size, 1), dropped(32, 1))
-    other_seed = relative_difference(dropped(32, 2), dropped(32, 1))
+    differences[f"dropout {dropout:g}, split"] = relative_difference(with_dropout(batch_size, 1), with_dropout(32, 1))
+    other_seed = relative_difference(with_dropout(32, 2), with_dropout(32, 1))
     differences[f"dropout {dropout:g}, not split,\nonly another seed"] = other_seed
     x, y = lines_of(data, 32, block_size)
     split, whole = gradient(model, x, y, batch_size), gradient(model, x, y, 32)
@@ -92,7 +92,7 @@ def differences_by_cause(model: GPT, data: Dataset, batch_size: int, dropout: fl
     differences["unequal lengths,\nmean of the means"] = relative_difference(split, whole)
     differences["unequal lengths,\nweighted by tokens"] = relative_difference(weighted, whole)
     x, _ = sequences_of(data, 32, block_size)
-    vectors = model.trunk(x)[:, -1].detach()  # what the model makes of the last token of each: (32, C)
+    vectors = model.hidden_states(x)[:, -1].detach()  # what the model makes of the last token of each: (32, C)
     for norm in (torch.nn.BatchNorm1d(vectors.size(1)), torch.nn.LayerNorm(vectors.size(1))):
         in_parts = torch.cat([norm(part) for part in vectors.split(batch_size)])
         name = f"what a {type(norm).__name__.removesuffix('1d')} puts out,\nsplit"

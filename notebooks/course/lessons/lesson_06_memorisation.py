@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from course.figures import BLUE, COLORS, GREEN, GREY, ORANGE, VERMILION, Picture, new_figure
 from course.lab.runs import Run
-from gptlib.dataset import cut_windows, draw_starts
+from gptlib.dataset import make_batch, sample_offsets
 from gptlib.errors import UserError
 from gptlib.model import GPT
 from gptlib.sampling import generate
@@ -130,7 +130,7 @@ def mean_copied(samples: Sequence[str], text: str, at_least: int = SHORTEST_SPAN
 def sureness(model: GPT, tokens: np.ndarray, *, batch_size: int = 512, seed: int = 0) -> tuple[float, float]:
     """How sure the model is of its likeliest next token, and how often that is right: means over the text, 0 to 1."""
     block_size = model.config.block_size
-    x, y = cut_windows(tokens, draw_starts(tokens, block_size, batch_size, (seed,)), block_size)
+    x, y = make_batch(tokens, sample_offsets(tokens, block_size, batch_size, (seed,)), block_size)
     sure, guess = model.eval()(x)[0].softmax(dim=-1).max(dim=-1)
     return sure.mean().item(), (guess == y).float().mean().item()
 

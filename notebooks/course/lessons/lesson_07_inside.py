@@ -17,7 +17,7 @@ from course.lessons.lesson_02_context import MARKERS, next_probabilities
 from course.lessons.lesson_04_gradients import visible
 from course.step_costs import parameters_by_part
 from gptlib.config import GPTConfig
-from gptlib.dataset import Dataset, cut_windows, draw_starts
+from gptlib.dataset import Dataset, make_batch, sample_offsets
 from gptlib.decoding import Decoder
 from gptlib.errors import UserError
 from gptlib.model import GPT, KVCache
@@ -111,7 +111,7 @@ def guesses_by_depth(model: GPT, tokens: Tensor) -> Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.stack([model.head(model.ln_f(x)) for x in streams])
+    return torch.stack([model.lm_head(model.ln_f(x)) for x in streams])
 
 
 def losses_by_depth(model: GPT, data: Dataset, *, batch_size: int = 128) -> list[float]:
@@ -123,7 +123,7 @@ def losses_by_depth(model: GPT, data: Dataset, *, batch_size: int = 128) -> list
 def held_out_batch(model: GPT, data: Dataset, batch_size: int) -> tuple[Tensor, Tensor]:
     """Random windows of the held-out text, the same ones each time: inputs and targets, (B, T) each."""
     block_size = model.config.block_size
-    return cut_windows(data.val, draw_starts(data.val, block_size, batch_size, (0,)), block_size)
+    return make_batch(data.val, sample_offsets(data.val, block_size, batch_size, (0,)), block_size)
 
 
 # --- what a head is worth -------------------------------------------------------------------------------
@@ -237,13 +237,13 @@ def time_next_token(model: GPT, lengths: Sequence[int], repeats: int = 7) -> lis
     cache = KVCache(model.eval().config, 1)
     decode, costs = Decoder(model, cache), []
     for length in lengths:
-        model.trunk(tokens[:, : length - 1], cache)  # what has been read before
+        model.hidden_states(tokens[:, : length - 1], cache)  # what has been read before
         trials = []
         for _ in range(repeats):
             started = perf_counter()
             decode(tokens[:, length - 1 : length])
             between = perf_counter()
-            model.head(model.trunk(tokens[:, :length])[:, -1])
+            model.lm_head(model.hidden_states(tokens[:, :length])[:, -1])
             trials.append((between - started, perf_counter() - between))
             cache.length = length - 1  # the next trial reads the same token again
         costs.append(TokenCost(length, *(min(times) for times in zip(*trials, strict=True))))
