@@ -1,4 +1,5 @@
 import pytest
+
 from course.measured import measured
 
 
@@ -8,5 +9,5 @@ def test_the_learner_s_own_number_is_printed_beside_ours(capsys):
 
 
 def test_a_number_that_contradicts_the_text_fails():
-    with pytest.raises(AssertionError, match="more than 0.15 away"):
+    with pytest.raises(AssertionError, match=r"more than 0\.15 away"):
         measured("loss", 2.5, ours=2.25, within=0.15)
