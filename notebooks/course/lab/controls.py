@@ -10,7 +10,11 @@ from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
 PAIR = ("batch_size", "gradient_accumulation_steps")  # whose product a lab can keep
-_CHOICES = {"attention": ("fused", "naive"), "schedule": ("cosine", "linear", "constant")}
+_CHOICES = {
+    "attention": ("fused", "naive"),
+    "schedule": ("cosine", "linear", "constant"),
+    "dtype": ("float32", "bfloat16", "float16"),
+}
 _RANGES: dict[str, tuple[type, dict[str, Any]]] = {
     "eval_interval": (widgets.IntSlider, {"min": 5, "max": 200, "step": 5}),
     "eval_iters": (widgets.IntSlider, {"min": 1, "max": 50}),
