@@ -111,7 +111,7 @@ def plot_precisions(losses: Mapping[str, Sequence[float]]) -> Picture:
     right.axhline(0, color=GREY, lw=1)
     size = max(0.05, 1.2 * abs(gap).max())
     right.set(xlabel="step", ylabel=f"loss in {other} minus {one}", ylim=(-size, size))
-    alt = f"Training loss in {one} and {other}, from {first[0]:.1f} to {first[-1]:.1f}; at most {abs(gap).max():.3f} apart."
+    alt = f"Loss in {one} and {other}, from {first[0]:.1f} to {first[-1]:.1f}; at most {abs(gap).max():.2f} apart."
     return Picture(figure, "two precisions", alt)
 
 

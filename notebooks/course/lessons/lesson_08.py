@@ -156,7 +156,7 @@ all_reduce_mean = Exercise(
         },
     ),
     hints=(
-        "`gradients[0]` is the list of process 0. `zip(*gradients)` gives the first tensors of all, then the second ...",
+        "`gradients[0]` is process 0's list. `zip(*gradients)` gives the first tensors of all, then the second.",
         "`[sum(parts) / len(gradients) for parts in zip(*gradients)]`",
     ),
     solution="""
