@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from course import doctor
 from gptlib import TrainConfig, Trainer, TrainStep
 from gptlib import device as device_module
 from gptlib import trainer as trainer_module
@@ -205,56 +204,3 @@ def test_a_run_on_a_gpu_learns(tiny, dataset):
     trainer = Trainer(tiny(device="cuda", max_iters=100), dataset)
     steps = [event for event in trainer if isinstance(event, TrainStep)]
     assert steps[-1].loss < steps[0].loss / 2 and steps[-1].peak_memory > 0
-
-
-# --- the doctor -----------------------------------------------------------------------------------------
-
-
-def test_the_doctor_as_a_program_names_what_there_is():
-    result = subprocess.run([sys.executable, "-m", "course.doctor"], capture_output=True, text=True, cwd=ROOT)
-    assert result.stderr == "" and result.returncode == ("mend:" in result.stdout)
-    for word in ("python", "torch", "device", "dtype", "memory", "compile", "ipywidgets", "kernel", "text"):
-        assert f"  {word} " in result.stdout, result.stdout
-
-
-def remedies():
-    return {finding.what: finding.remedy for finding in doctor.examine() if finding.remedy}
-
-
-def test_each_problem_has_one_command(monkeypatch, tmp_path):
-    before = remedies()
-    monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package",))
-    monkeypatch.setattr(doctor, "COURSE_DATA", tmp_path)
-    monkeypatch.setattr(device_module, "compile_obstacle", lambda device: "no C++ compiler; install g++")
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    found = remedies()
-    assert found | before == before | {
-        "no-such-package": "pip install -c constraints.txt no-such-package",
-        "text": "python data/data-by-char/prepare.py",
-        "compile": "install g++",
-    }
-
-
-@pytest.mark.parametrize(
-    "content", ['{"argv": ["/gone/bin/python"], "display_name": "gone"}', "{", "[]", '{"argv": 3}']
-)
-def test_a_kernel_that_is_gone_or_damaged_is_a_finding(content, monkeypatch, tmp_path):
-    folder = tmp_path / "kernels" / "python3"
-    folder.mkdir(parents=True)
-    (folder / "kernel.json").write_text(content)
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
-    assert "ipykernel install" in doctor._kernel().remedy
-
-
-def test_a_gpu_that_torch_cannot_use_is_noticed(monkeypatch):
-    which = doctor.shutil.which
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "nvidia-smi" else which(name))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "pytorch.org" in remedies()["torch"]
-
-
-def test_a_torch_that_is_missing_is_the_first_thing_to_mend(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert remedies()["torch"] == "pip install -c constraints.txt torch"
