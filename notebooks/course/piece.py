@@ -37,8 +37,9 @@ class Piece(Exercise):
         card = self.check(answer)
         self.mine = card.outcome == Outcome.RIGHT
         if not self.mine:
-            lent = f"{card.text}. Until then this notebook goes on with ours: `lesson.{self.name}.solution()` shows it."
-            card = Card(card.kind, card.title, lent)
+            why = f"{card.text}. " if card.outcome == Outcome.WRONG else ""
+            help_ = f"`lesson.{self.name}.hint()` helps, `lesson.{self.name}.solution()` shows ours."
+            card = Card(card.kind, card.title, f"{why}Until then this notebook goes on with our `{self.name}`. {help_}")
         _display(card)
         return answer if self.mine else self.ours(names_of(answer))
 

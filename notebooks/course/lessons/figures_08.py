@@ -103,15 +103,15 @@ def plot_precisions(losses: Mapping[str, Sequence[float]]) -> Picture:
     figure, (left, right) = new_figure(8.4, 2.9, columns=2)
     left.plot(first, color=BLUE, lw=2.6, alpha=0.5)
     left.plot(second, color=VERMILION, lw=1)
-    left.text(len(first), first[-1] + 0.12, one, color=BLUE, ha="right", fontsize=9)
-    left.text(len(first), first[-1] - 0.25, other, color=VERMILION, ha="right", fontsize=9)
+    for y, name, color in ((0.92, one, BLUE), (0.82, other, VERMILION)):
+        left.text(0.97, y, name, color=color, transform=left.transAxes, ha="right", fontsize=9)
     left.set(xlabel="step", ylabel="training loss")
     gap = np.array(second) - np.array(first)
     right.plot(gap, color=VERMILION, lw=1)
     right.axhline(0, color=GREY, lw=1)
-    size = max(0.05, 1.2 * abs(gap).max())
+    size = max(0.005, 1.2 * abs(gap).max())
     right.set(xlabel="step", ylabel=f"loss in {other} minus {one}", ylim=(-size, size))
-    alt = f"Loss in {one} and {other}, from {first[0]:.1f} to {first[-1]:.1f}; at most {abs(gap).max():.2f} apart."
+    alt = f"Loss in {one} and {other}, from {first[0]:.1f} to {first[-1]:.1f}; at most {abs(gap).max():.3f} apart."
     return Picture(figure, "two precisions", alt)
 
 
