@@ -251,7 +251,7 @@ def refuse_mismatch(saved: Checkpoint, config: TrainConfig, dataset: Dataset) ->
             raise UserError(
                 f"{saved.folder} has {name} = {before}, not {now}; set --{name}={before}, or --init_from=scratch"
             )
-    if resume and saved.text not in (None, dataset.digest()):
+    if resume and saved.text not in (None, dataset.fingerprint()):
         words = shlex.quote(f"--init_from={saved.folder}")
         raise UserError(
             f"{saved.folder} was trained on another text, so losses before and after could not be compared; "

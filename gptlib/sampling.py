@@ -1,7 +1,7 @@
 """Text from a model: predict, choose, append, repeat."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ def generate(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     generator: torch.Generator | None = None,
     exact: bool = False,
 ) -> Iterator[Tensor]:
@@ -36,7 +37,8 @@ def generate(
         prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
         temperature: the logits are divided by it; 0, or less than `COLD`, always takes the likeliest token.
         top_k: choose among the k likeliest tokens only.
-        generator: source of chance; the global one if None.
+        top_p: choose among the likeliest tokens that together have this probability (Holtzman et al. 2020, nucleus).
+        generator: the random number generator; the global one if None.
         exact: past block_size tokens, predict from all of the last block_size.
 
     Yields:
@@ -44,12 +46,14 @@ def generate(
 
     Raises:
         UserError: the prompt is empty.
-        UsageError: a temperature below 0, or a top_k below 1.
+        UsageError: a temperature below 0, a top_k below 1, or a top_p that is no probability.
     """
     if not 0 <= temperature < math.inf:  # which nan is not either
         raise UsageError(f"temperature = {temperature}: must be a number, at least 0")
     if top_k is not None and top_k < 1:
         raise UsageError(f"top_k = {top_k}: must be at least 1; None chooses among all tokens")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise UsageError(f"top_p = {top_p}: must be above 0, at most 1; None chooses among all tokens")
     if not prompt.size(1):
         raise UserError("the text to continue is empty; give at least one character")
     was_training = model.training
@@ -64,7 +68,7 @@ def generate(
             logits = (
                 decode(window[:, -1:]) if cache.length else model.lm_head(model.hidden_states(window, cache)[:, -1])
             )
-            token = choose(logits, temperature, top_k, generator)
+            token = choose(logits, temperature, top_k, generator, top_p)
             yield token
             window = torch.cat([window, token[:, None]], dim=1)
             if cache.length == block_size:
@@ -74,29 +78,56 @@ def generate(
         model.train(was_training)
 
 
-def choose(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None) -> Tensor:
+def choose(
+    logits: Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+    top_p: float | None = None,
+) -> Tensor:
     """One token for each row of logits (B, V) -> (B,)."""
     if temperature < COLD:
         return logits.argmax(dim=-1)
-    logits = logits / temperature
-    if top_k is None or top_k >= logits.size(-1):
-        return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator).squeeze(1)
-    best, tokens = logits.topk(top_k, dim=-1)
-    return tokens.gather(1, torch.multinomial(best.softmax(dim=-1), num_samples=1, generator=generator)).squeeze(1)
+    logits, tokens = logits / temperature, None
+    if top_p is not None or (top_k is not None and top_k < logits.size(-1)):
+        logits, tokens = logits.topk(min(top_k or logits.size(-1), logits.size(-1)), dim=-1)  # the likeliest first
+    p = logits.softmax(dim=-1)
+    if top_p is not None:
+        p = p.masked_fill(p.cumsum(dim=-1) - p >= top_p, 0)  # what comes after those that are enough
+    drawn = torch.multinomial(p, num_samples=1, generator=generator)
+    return (drawn if tokens is None else tokens.gather(1, drawn)).squeeze(1)
 
 
 def sample_text(
     model: GPT,
     tokenizer: Tokenizer,
-    start: str = "\n",
+    start: str = "",
     max_new_tokens: int = 200,
     *,
     temperature: float = 0.8,
     top_k: int | None = None,
+    top_p: float | None = None,
     seed: int | None = None,
 ) -> str:
-    """The model's continuation of `start`, without `start`; with a seed the same text every time."""
+    """The model's continuation of `start`, without `start`; with a seed the same text every time.
+
+    Without a `start` a text begins: with a document, or on a new line.
+    """
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
-    prompt = torch.from_numpy(tokenizer.encode(start))[None]
-    options = {"temperature": temperature, "top_k": top_k, "generator": generator}
+    prompt = torch.from_numpy(tokenizer.prompt(start))[None]
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
     return tokenizer.decode(token.item() for token in generate(model, prompt, max_new_tokens, **options))
+
+
+def until(pieces: Iterable[str], stop: str) -> Iterator[str]:
+    """The pieces of a text up to the place where `stop` begins; all of them if it is empty or never comes."""
+    held = ""  # the end of what has come, as long as it may be the beginning of `stop`
+    for piece in pieces:
+        held += piece
+        if stop and stop in held:
+            yield held[: held.index(stop)]
+            return
+        free = next(i for i in range(len(held) + 1) if stop.startswith(held[i:]))
+        yield held[:free]
+        held = held[free:]
+    yield held

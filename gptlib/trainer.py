@@ -326,7 +326,7 @@ class Trainer:
             progress=self.progress,
             config=asdict(self._lasting_config()),
             scaler=self.scaler.state_dict(),
-            text=self.dataset.digest(),
+            text=self.dataset.fingerprint(),
         )
         if self.world.is_main:
             checkpoint.save(self.config.out_dir, name, content, self.config.keep_checkpoints)
