@@ -38,7 +38,7 @@ from gptlib.errors import UsageError, UserError, first_line
 from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json, shell_command
 from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
 
-BLOCK = 2**18  # characters that are read, and encoded, at once
+BLOCK = 2**17  # characters that are read, and encoded, at once
 TABLES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 FILES = ("train.bin", "val.bin", "tokenizer.json", "meta.json")
 
@@ -232,6 +232,7 @@ def texts_in(source: str, column: str, path: str, **options: Any) -> Iterator[st
 
 VAL_FRACTION = 0.1
 MARK = "\0"  # in a staged text, where a document begins
+BORDER = re.compile(r".*(?:\S(?=[ \n]\S)|.(?=\0))", re.DOTALL)  # the last place between two words, or documents
 
 
 @dataclass
@@ -244,13 +245,13 @@ class Staged:
     drift: float = 0.0
 
     def blocks(self, split: str) -> Iterator[str]:
-        """The text of a split in blocks, which end between words if there are any."""
+        """The text of a split in blocks, which end between words if there are any: so no token reaches across."""
         rest = ""
         with open(self.folder / f"{split}.txt", encoding="utf-8", newline="") as file:
             while block := file.read(BLOCK):
                 text = rest + block
-                end = max(map(text.rfind, (" ", "\n", MARK)))
-                end = end if end > 0 else len(text)
+                border = BORDER.match(text)
+                end = border.end() if border else len(text)
                 yield text[:end]
                 rest = text[end:]
         if rest:
@@ -373,10 +374,9 @@ def encode(staged: Staged, split: str, tokenizer: Tokenizer) -> tuple[int, int]:
 
     def tokens_of(block: str) -> tuple[np.ndarray, int]:
         texts = block.split(MARK)
-        if mark is None:
-            return tokenizer.encode("\n".join(texts)), len(block)
-        tokens = [part for text in texts for part in ([mark], tokenizer.encode(text))]
-        return np.concatenate(tokens[1:]), len(block) - len(texts) + 1
+        tokens = [part for text in texts for part in ([mark], tokenizer.encode(text))][1:]
+        tokens = np.concatenate(tokens) if mark is not None else tokenizer.encode("\n".join(texts))
+        return tokens.astype(tokenizer.dtype), len(block) - (0 if mark is None else len(texts) - 1)
 
     tokens = characters = 0
     with (
@@ -385,9 +385,9 @@ def encode(staged: Staged, split: str, tokenizer: Tokenizer) -> tuple[int, int]:
         tqdm(desc=split, unit=" characters", unit_scale=True, disable=None) as progress,
     ):
         blocks = staged.blocks(split)
-        while some := list(islice(blocks, 4 * os.cpu_count())):
+        while some := list(islice(blocks, 2 * os.cpu_count())):
             for block, length in pool.map(tokens_of, some):
-                file.write(block.astype(tokenizer.dtype).tobytes())
+                file.write(block.tobytes())
                 tokens, characters = tokens + len(block), characters + length
                 progress.update(length)
     return tokens, characters
