@@ -78,7 +78,7 @@ class Dataset:
         return loss / math.log(2) * len(self.val) / characters
 
     def fingerprint(self) -> str:
-        """A short name for the text: from the lengths of its splits and some hundred tokens of each."""
+        """A hash of the split lengths and of 500 tokens of each split, to tell one text from another."""
         digest = hashlib.sha256()
         for tokens in (self.train, self.val):
             positions = np.linspace(0, len(tokens) - 1, LOOKED_AT).astype(np.int64)

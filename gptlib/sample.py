@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from gptlib.checkpoint import load_model
-from gptlib.config import LARGEST_SEED, check, read_command_line, setting
+from gptlib.config import check, read_command_line, setting
 from gptlib.device import pick_device
 from gptlib.errors import UserError, run_cli
+from gptlib.run_folder import load_model
 from gptlib.sampling import generate, until
 from gptlib.tokenizer import END_OF_TEXT
 
@@ -27,7 +27,7 @@ class SampleConfig:
     temperature: float = setting(0.8, "below 1: safer, above 1: wilder, 0: always the likeliest", at_least=0)
     top_k: int = setting(200, "choose among the k likeliest tokens only", at_least=1)
     top_p: float = setting(1.0, "choose among the likeliest that have this probability together", above=0, at_most=1)
-    seed: int = setting(1337, "the same seed gives the same texts", at_least=0, at_most=LARGEST_SEED)
+    seed: int = setting(1337, "the same seed gives the same texts", at_least=0)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
 
     def __post_init__(self):
