@@ -34,8 +34,9 @@ from tqdm import tqdm
 
 from gptlib.config import ArgumentParser
 from gptlib.dataset import COURSE_DATA
-from gptlib.errors import UsageError, UserError, first_line
-from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json, shell_command
+from gptlib.errors import UsageError, UserError, first_line, quoted
+from gptlib.export import load_hugging_face_tokenizer
+from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json
 from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
 
 BLOCK = 2**17  # characters that are read, and encoded, at once
@@ -360,7 +361,8 @@ def find_tokenizer(name: str, staged: Staged) -> Tokenizer:
     path = Path(name).expanduser()
     if path.is_dir():
         path = max([path / "tokenizer.json", *path.glob("*/tokenizer.json")], key=lambda p: (p.exists(), p))
-    tokenizer = load_tokenizer(path)
+    theirs = "model" in (read_json(path) or ())
+    tokenizer = load_hugging_face_tokenizer(path) if theirs else load_tokenizer(path)
     unknown = sorted({*staged.characters} - {*tokenizer.chars}) if isinstance(tokenizer, CharTokenizer) else []
     if unknown:
         shown = ", ".join(map(repr, unknown[:10])) + (", ..." if len(unknown) > 10 else "")
@@ -463,7 +465,7 @@ def prepare(source: Source, options: argparse.Namespace, learn: Callable[[Staged
     if shortest <= WINDOW:
         notes.append(f"a window of {WINDOW} tokens does not fit into this text, so the block_size below is smaller")
         command += [f"--block_size={shortest - 1}"]
-    print(*(f"note: {note}\n" for note in notes), f"next: {shell_command(*command)}", sep="")
+    print(*(f"note: {note}\n" for note in notes), f"next: {quoted(*command)}", sep="")
 
 
 def arguments(description: str, folder: Path) -> ArgumentParser:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gptlib.errors import UserError
-from gptlib.files import read_json, shell_command
+from gptlib.errors import UserError, quoted
+from gptlib.files import read_json
 from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
 COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
@@ -104,9 +104,9 @@ def _find(name: Path) -> Path:
 def _preparation(folder: Path) -> str:
     """The command that prepares a folder: one of the course's own has a script, every other one needs a text."""
     if folder.parent.resolve() == COURSE_DATA and (folder / "prepare.py").exists():
-        return shell_command("python", folder / "prepare.py")
+        return quoted("python", str(folder / "prepare.py"))
     script = COURSE_DATA / "data-by-char" / "prepare.py"
-    return shell_command("python", script, "--input=YOUR_TEXT", f"--out_dir={folder}")
+    return quoted("python", str(script), "--input=YOUR_TEXT", f"--out_dir={folder}")
 
 
 # --- batches ------------------------------------------------------------------------------------------

@@ -1,22 +1,29 @@
-"""Take a model to Hugging Face's transformers and back: python -m gptlib.export --to=hf --out_dir=RUN --folder=FOLDER.
+"""Take a model to Hugging Face's transformers, or a model of theirs to gptlib.
 
---to=hf       the best checkpoint of the run in out_dir -> folder: model.safetensors, config.json, tokenizer.json
---to=gptlib   such a folder -> out_dir: a checkpoint to sample from, or to start from by --init_from
+    python -m gptlib.export --out_dir=RUN --folder=FOLDER               the best checkpoint of a run -> transformers
+    python -m gptlib.export --to=gptlib --folder=FOLDER --out_dir=RUN   GPT-2 in their form, or a ckpt.pt -> a run
+
+A run that came from elsewhere can be sampled from, and trained further with RUN/config.toml and --init_from=RUN.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from gptlib.checkpoint import load_model
-from gptlib.config import check, read_command_line, setting
-from gptlib.errors import UsageError, run_cli
-from gptlib.files import atomic_write, shell_command
-from gptlib.gpt2 import load_gpt2, save_gpt2
-from gptlib.tokenizer import BYTE_OF, END_OF_TEXT, GPT2_PATTERN, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
+from gptlib.checkpoint import Checkpoint, TrainState
+from gptlib.config import Architecture, TrainConfig, check, read_command_line, setting
+from gptlib.errors import UsageError, UserError, quoted, run_cli
+from gptlib.files import atomic_write
+from gptlib.gpt2 import load_gpt2, load_nanogpt, save_gpt2
+from gptlib.run_folder import RunFolder, load_model
+from gptlib.tokenizer import BYTE_OF, END_OF_TEXT, GPT2_PATTERN, BPETokenizer, CharTokenizer, Tokenizer, bytes_of
+
+ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<s>")  # names of the token in front of documents, as published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +32,12 @@ class ExportConfig:
 
     to: str = setting("hf", "hf: from out_dir to folder; gptlib: from folder to out_dir", choices=("hf", "gptlib"))
     out_dir: str = setting("out-data-by-char", "folder of a run")
-    folder: str = setting("", "folder of Hugging Face's files")
+    folder: str = setting("", "folder with model.safetensors, config.json and tokenizer.json; or nanoGPT's ckpt.pt")
 
     def __post_init__(self):
         check(self)
         if not self.folder:
-            raise UsageError("folder is empty: it must name the folder of Hugging Face's files")
+            raise UsageError("folder is empty; --folder=NAME says where the files of transformers are, or will be")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,12 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     config = read_command_line(ExportConfig, "python -m gptlib.export", __doc__, argv)
     if config.to == "hf":
         to_hugging_face(config.out_dir, config.folder)
-        print(f"wrote {config.folder}: transformers reads it with AutoModelForCausalLM and AutoTokenizer")
+        print(f"wrote {config.folder}; AutoModelForCausalLM and AutoTokenizer of transformers read it")
     else:
-        from_hugging_face(config.folder, config.out_dir)
-        print(
-            f"wrote {config.out_dir}: sample from it with {shell_command('python', '-m', 'gptlib.sample', f'--out_dir={config.out_dir}')}"
-        )
+        to_gptlib(config.folder, config.out_dir)
+        sample = quoted("python", "-m", "gptlib.sample", f"--out_dir={config.out_dir}")
+        print(f"wrote {config.out_dir}; read what it writes with: {sample}")
 
 
 def to_hugging_face(out_dir: str, folder: str) -> None:
@@ -91,6 +97,41 @@ def shown(piece: bytes) -> str:
     return "".join(character_of[byte] for byte in piece)
 
 
+def load_hugging_face_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a `tokenizer.json` of Hugging Face, with the same ids: byte pairs, or our characters.
+
+    Raises:
+        UserError: another kind of tokenizer, or not one at all.
+    """
+    try:
+        return _tokenizer_in(json.loads(path.read_text(encoding="utf-8")))
+    except (UserError, OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"cannot read the tokenizer {path}: {error}") from None
+
+
+def _tokenizer_in(content: dict[str, Any]) -> Tokenizer:
+    model, added = content["model"], {token["id"]: token["content"] for token in content["added_tokens"]}
+    end_of_text = next((i for name in ENDS for i, token in added.items() if token == name), None)
+    if model["type"] == "WordLevel":
+        vocab = {token: i for token, i in model["vocab"].items() if i not in added}
+        tokenizer = CharTokenizer("".join(vocab), end_of_text=end_of_text is not None)
+        if vocab != {c: i for i, c in enumerate(tokenizer.chars)}:
+            raise UserError("its tokens are words")
+        return tokenizer
+    steps = content["pre_tokenizer"] or {}
+    steps = {step["type"]: step for step in steps.get("pretokenizers", [steps]) if step}
+    if model["type"] != "BPE" or "ByteLevel" not in steps or content.get("normalizer"):
+        raise UserError(f"its {model['type']} is not the byte pairs of GPT-2")
+    of_text = {bytes_of(token): i for token, i in model["vocab"].items() if i not in added}
+    pieces = {i: piece for piece, i in of_text.items()} | {i: token.encode() for i, token in added.items()}
+    pairs = (pair if isinstance(pair, str) else "".join(pair) for pair in model["merges"])
+    order = [of_text[bytes_of(pair.replace(" ", ""))] for pair in pairs]
+    if sorted(pieces) != list(range(len(pieces))) or order != sorted(order):
+        raise UserError("its pairs are not in the order of their ids")
+    pattern = steps["Split"]["pattern"]["Regex"] if "Split" in steps else GPT2_PATTERN
+    return BPETokenizer([pieces[i] for i in sorted(pieces)], special=added, end_of_text=end_of_text, pattern=pattern)
+
+
 def pairs_of(tokenizer: BPETokenizer) -> list[tuple[bytes, bytes]]:
     """The two tokens that each learned token joins: what is left of its bytes when all earlier pairs are joined."""
     ids = {piece: i for i, piece in enumerate(tokenizer.pieces) if i not in {*tokenizer.special}}
@@ -98,7 +139,7 @@ def pairs_of(tokenizer: BPETokenizer) -> list[tuple[bytes, bytes]]:
     for piece, i in ids.items():
         parts = [piece[j : j + 1] for j in range(len(piece))]
         while len(parts) > 2:
-            joined = [ids.get(a + b, i) for a, b in zip(parts, parts[1:], strict=False)]
+            joined = [ids.get(a + b, i) for a, b in pairwise(parts)]
             if (first := min(joined)) == i:
                 break
             at = joined.index(first)
@@ -108,9 +149,23 @@ def pairs_of(tokenizer: BPETokenizer) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def from_hugging_face(folder: str, out_dir: str) -> None:
-    """Write a checkpoint of the model and the tokenizer in a folder of Hugging Face's files."""
-    raise NotImplementedError
+def to_gptlib(folder: str, out_dir: str) -> None:
+    """Write a run whose only checkpoint is this model; an earlier run in out_dir is moved aside."""
+    path = Path(folder).expanduser()
+    model = load_nanogpt(path) if path.suffix == ".pt" else load_gpt2(path)
+    described = (path if path.is_dir() else path.parent) / "tokenizer.json"
+    tokenizer = load_hugging_face_tokenizer(described) if described.exists() else BPETokenizer.gpt2()
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise UserError(
+            f"the model has {model.config.vocab_size} tokens and its tokenizer {tokenizer.vocab_size}; "
+            f"put its own tokenizer.json at {described}"
+        )
+    weights = model.state_dict()
+    weights["wte.weight"] = weights["wte.weight"][: tokenizer.vocab_size]  # what comes after is padding
+    shape = {f.name: getattr(model.config, f.name) for f in fields(Architecture)}
+    config, run = TrainConfig(out_dir=out_dir, **shape), RunFolder(out_dir)
+    with run.opened(config, step=0):
+        run.save(Checkpoint(weights, {}, tokenizer, TrainState(), asdict(config), {}, text=None), keep=1)
 
 
 if __name__ == "__main__":

