@@ -75,6 +75,8 @@ def find_source(options: argparse.Namespace) -> Source | None:
         if val or separator or column:
             raise UsageError("--val, --separator and --column need --input or --hf; --help lists what is allowed")
         return None
+    if options.rows and not column:
+        raise UsageError("--rows needs --column or --hf: a text has no rows")
     held_out = find_files(val, column)
     files = [path for path in find_files(options.input, column) if path not in held_out]
     if not files:
@@ -99,15 +101,19 @@ def find_files(names: Iterable[str], column: str | None) -> list[Path]:
         if path.is_dir():
             inside = [p for p in sorted(path.rglob("*")) if p.is_file()]
             inside = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-            files = [p for p in inside if (kind_of(p) in TABLES if column else looks_like_text(p))]
-            left_out += [p.name for p in inside if p not in files]
+            wanted = {p: kind_of(p) in TABLES if column else looks_like_text(p) for p in inside}
+            files = [p for p in inside if wanted[p]]
+            left_out += [p.name for p in inside if not wanted[p]]
         else:
             files = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
         if not files:
             raise UserError(f"found no {'table' if column else 'text'} at {name}; give files, folders or '*.txt'")
         found += files
     if left_out:
-        print(f"left out {len(left_out)} files that are not UTF-8 text: {', '.join(left_out[:5])}", file=sys.stderr)
+        print(
+            f"left out {len(left_out)} files, no {'tables' if column else 'UTF-8 text'}: {', '.join(left_out[:5])}",
+            file=sys.stderr,
+        )
     return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
 
 
@@ -218,7 +224,7 @@ def texts_in(source: str, column: str, path: str, **options: Any) -> Iterator[st
                     yield text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
                 else:
                     skipped += 1
-    except (UserError, MemoryError, GeneratorExit):
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # the library has many, for formats and for the network
         while error.__cause__ is not None:
@@ -286,7 +292,7 @@ def stage(source: Source, folder: Path, seed: int) -> Staged:
                 lengths[split] += len(text)
                 progress.update(len(text))
     characters = "".join(map(chr, np.flatnonzero(seen)))
-    if not lengths["train"] or (source.val is not None and not lengths["val"]):
+    if not lengths.total() or (source.val is not None and not (lengths["train"] and lengths["val"])):
         raise UserError(f"{source.name} has no text; give some thousand characters")
     if len(characters) == 1:
         raise UserError(f"{source.name} is nothing but {characters!r}, so there is nothing to learn; give another")

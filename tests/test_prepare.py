@@ -110,7 +110,7 @@ def test_a_folder_is_all_its_texts_each_a_document(tmp_path, out, capsys):
     write(tmp_path / "in" / "zeros.bin", b"\0\0\0")
     assert documents_of(prepare(out, "--input", tmp_path / "in")) == sorted(texts.values())
     said = capsys.readouterr().err
-    assert "left out 2 files that are not UTF-8 text: picture.png, zeros.bin" in said
+    assert "left out 2 files, no UTF-8 text: picture.png, zeros.bin" in said
     assert "reading 92 files: 90 .md" in said
 
 
@@ -414,6 +414,7 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, out, monkeypatch, 
         (["--input=a.txt", "--tinyshakespeare"], "leave out --input"),
         (["--input"], "expected at least one"),
         (["--rows=0"], "at least 1"),
+        (["--input=a.txt", "--rows=9"], "needs --column"),
         (["--val=a.txt"], "need --input or --hf"),
         (["--hf=a", "--separator=line"], "each row is a document"),
         (["--inptu=a.txt"], "unrecognized"),
