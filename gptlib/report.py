@@ -101,8 +101,8 @@ def about_the_text(data: Dataset, model: Any, tokenizer: Any, texts: list[str]) 
     real = data.tokenizer.decode(data.val[: sum(map(len, texts))])[: sum(map(len, texts))]
     copied, usual = max((longest_copy(text, training) for text in texts), key=len), longest_copy(real, training)
     lines += [
-        f"Memorization: the longest piece of the samples below that is in the training text word for word is {copied!r}, "
-        f"{len(copied)} characters. In as much of the validation text it is {len(usual)} characters."
+        f"Memorization: the longest piece of the samples below that the training text has too is {copied!r}, "
+        f"{len(copied)} characters long. In as much of the validation text it is {len(usual)} characters long."
     ]
     return lines
 
