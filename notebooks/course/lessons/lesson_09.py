@@ -880,12 +880,12 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "You change the activation, run once, and the loss is 1.93 instead of 1.95. What can you say?",
+            "You change the activation, run once, and the loss is 1.93 instead of 1.94. What can you say?",
             [
-                Choice("The new activation is better", "Another seed alone moves our loss by about that much."),
+                Choice("The new activation is better", "Another seed alone moved ours by almost as much."),
                 Choice(
                     "Nothing yet: run more seeds",
-                    "Three seeds each way show how far chance moves the loss, and whether 0.02 is more than that.",
+                    "Three seeds each way show how far chance moves the loss, and whether 0.01 is more than that.",
                     right=True,
                 ),
                 Choice("Nothing: losses cannot be compared", "With the same text, vocabulary and batches they can."),
