@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepare_scripts import BPE, CHAR, END, FILES, contents, prepare, prepare_text
 
-from gptlib import BPETokenizer, CharTokenizer, Dataset, TrainConfig, UsageError, UserError
+from gptlib import BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, UsageError, UserError, train
 from gptlib.config import read_command_line
 from gptlib.files import exclusive_lock
+from gptlib.run_folder import read_log
 from gptlib.tokenizer import load_tokenizer
 
 
@@ -288,6 +289,18 @@ def test_the_vocabulary_of_a_run_is_used_again(tmp_path, out):
         prepare(tmp_path / "other", "--input", write(tmp_path / "c.txt", "Thé not to be\n" * 9), "--vocab", out)
 
 
+def test_a_model_goes_on_with_another_text_by_two_commands(tiny, tmp_path, out):
+    prepare(out, "--input", write(tmp_path / "a.txt", "to be or not to be\n" * 20))
+    list(Trainer(tiny(dataset=str(out), out_dir=str(tmp_path / "run"))))
+    prepare(tmp_path / "b", "--input", write(tmp_path / "b.txt", "not to be\n" * 30), "--vocab", tmp_path / "run")
+    words = [f"--dataset={tmp_path / 'b'}", f"--init_from={tmp_path / 'run'}", f"--out_dir={tmp_path / 'new'}"]
+    train.main([str(tmp_path / "run" / "config.toml"), *words, "--max_iters=10"])
+    losses = [
+        event["val"]["mean"] for event in read_log(tmp_path / "new" / "log.jsonl") if event["event"] == "Evaluation"
+    ]
+    assert losses[-1] < losses[0] < np.log(8)  # it knew the letters from the beginning
+
+
 def test_documents_in_a_vocabulary_without_a_mark_for_them_are_lines(tmp_path, out, capsys):
     CharTokenizer("".join({*"\n", *"".join(NAMES)})).save(tmp_path / "chars.json")
     names = write(tmp_path / "names.txt", "\n".join(NAMES))
@@ -545,16 +558,16 @@ def test_kill_9_leaves_the_earlier_files_and_the_next_run_makes_the_same_bytes(t
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch):
+def classic(tmp_path, monkeypatch):
     path = write(tmp_path / "input.txt", "First Citizen:\nBefore we proceed any further, hear me speak.\n")
     monkeypatch.setattr(CHAR, "TINY_SHA256", CHAR.hashlib.sha256(path.read_bytes()).hexdigest())
     return path
 
 
-def test_tinyshakespeare_is_cut_as_everybody_cuts_it(tiny, out, monkeypatch):
-    text = tiny.read_text()
-    monkeypatch.setattr(CHAR, "TINY_URL", tiny.as_uri())
-    for words in ([f"--tinyshakespeare={tiny}"], ["--tinyshakespeare"]):
+def test_tinyshakespeare_is_cut_as_everybody_cuts_it(classic, out, monkeypatch):
+    text = classic.read_text()
+    monkeypatch.setattr(CHAR, "TINY_URL", classic.as_uri())
+    for words in ([f"--tinyshakespeare={classic}"], ["--tinyshakespeare"]):
         data = prepare(out, *words)
         assert data.tokenizer.decode(data.train) == text[: int(0.9 * len(text))]
         assert data.tokenizer.decode(data.val) == text[int(0.9 * len(text)) :]
