@@ -18,7 +18,6 @@ SLOW = (
     "browser",
     "test_distributed",
     "test_live_state",
-    "test_prepare_bpe",
     "test_cli",
     "test_probes_scaling",
     "test_claims",
