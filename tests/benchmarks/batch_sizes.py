@@ -1,6 +1,6 @@
 """Lesson 05: the loss that the same text buys, by batch and learning rate; four minutes on one core.
 
-    python tests/benchmarks/batch_sizes.py --out notebooks/results/batch_sizes.json
+python tests/benchmarks/batch_sizes.py --out notebooks/results/batch_sizes.json
 """
 
 import argparse

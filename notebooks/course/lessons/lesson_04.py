@@ -235,8 +235,6 @@ def _adamw(p, g, m, v, t, rate, **change):
     m = beta1 * m + (change.get("share", 1 - beta1)) * g
     v = beta2 * v + (1 - beta2) * (g if change.get("no_square") else g * g)
     m_hat, v_hat = (m, v) if change.get("uncorrected") else (m / (1 - beta1**t), v / (1 - beta2**t))
-    if change.get("times_t"):
-        m_hat, v_hat = m / (1 - beta1 * t), v / (1 - beta2 * t)
     step = m_hat / ((v_hat if change.get("no_root") else v_hat.abs() ** 0.5) + 1e-8)
     step = -step if change.get("uphill") else step
     return p - rate * (step + (0 if change.get("no_decay") else decay * p)), m, v
@@ -248,7 +246,6 @@ _ADAMW_MISTAKES = {
     "`v` is the mean of the squares: `grad * grad`": {"no_square": True},
     "`v_hat` is a square, so take its root: `v_hat.sqrt()`": {"no_root": True},
     "the means start at 0 and are too small at first: divide them by `1 - beta**t`": {"uncorrected": True},
-    "beta to the power of t, `beta**t`, not times t": {"times_t": True},
     "the weight decay is missing: `decay * p` pulls every weight toward 0": {"no_decay": True},
 }
 
@@ -317,8 +314,8 @@ _QUIET = {"eval_interval": 1000, "eval_iters": 1, "log_interval": 1, "device": "
 
 def _loop(data, config, *, clear=True, step_first=False, key=lambda s: s, seed=None, stream=0, sign=1, **adamw):
     """The training loop, or one with a typical mistake in it."""
-    torch.manual_seed(config.seed if seed is None else seed)
-    model, losses = GPT(config.model_config(data.vocab_size)), []
+    generator = torch.Generator().manual_seed(config.seed if seed is None else seed)
+    model, losses = GPT(config.model_config(data.vocab_size), generator), []
     settings = {"lr": sign * config.learning_rate, "betas": (config.beta1, config.beta2), "weight_decay": 0.0}
     settings |= adamw
     optimizer = torch.optim.AdamW(model.parameters(), **{**settings, "lr": abs(settings["lr"])}, maximize=sign < 0)
@@ -341,9 +338,10 @@ _LOOP_MISTAKES = {
     "AdamW decays weights by 0.01 unless you say `weight_decay=0`": {"weight_decay": 0.01},
     "AdamW takes 0.001 unless you say `lr=config.learning_rate`": {"lr": 1e-3},
     "that goes uphill": {"sign": -1},
+    "the weights never move: does the optimizer `step`?": {"lr": 0.0},
 }
 _FIRST_MISTAKES = {
-    "other initial weights: call `torch.manual_seed(config.seed)` just before you make the model": {"seed": 3},
+    "other initial weights: give the model the generator `torch.Generator().manual_seed(config.seed)`": {"seed": 3},
     "other windows: the key of a training batch is `(config.seed, 0, step)`, from step 0 on": {"key": lambda s: s + 1},
 }
 
@@ -382,8 +380,6 @@ def _compare(got, wants, data, config) -> None:
     for reason, change in known.items():
         if max(abs(a - b) for a, b in zip(got[at], _loop(data, config, **change)[at], strict=True)) < 1e-5:
             raise Wrong(f"{told}: {reason}")
-    if got[0] == got[-1]:
-        raise Wrong(f"{told}: the loss does not change at all. Does the optimizer `step`?")
     raise Wrong(told)
 
 
@@ -394,7 +390,7 @@ train = Exercise(
     minutes=20,
     check=_check_train,
     hints=(
-        "In this order: seed, model, optimizer, an empty list; then the loop over `range(config.max_iters)`.",
+        "In this order: generator, model, optimizer, an empty list; then the loop over `range(config.max_iters)`.",
         "In the loop: a batch, the loss, `zero_grad`, `backward`, `step`, and `loss.item()` into the list. The batch: "
         "`sample_offsets(data.train, config.block_size, config.batch_size, (config.seed, 0, step))` and `make_batch`.",
         "`torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(config.beta1, config.beta2), "
@@ -406,8 +402,8 @@ train = Exercise(
         from gptlib.dataset import make_batch, sample_offsets
 
         def train(data, config):
-            torch.manual_seed(config.seed)
-            model = GPT(config.model_config(data.vocab_size))
+            generator = torch.Generator().manual_seed(config.seed)
+            model = GPT(config.model_config(data.vocab_size), generator)
             betas = (config.beta1, config.beta2)
             optimizer = torch.optim.AdamW(
                 model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=0, fused=True

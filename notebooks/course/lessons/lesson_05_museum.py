@@ -83,8 +83,7 @@ def run(
     program: Callable[..., float], shape: GPTConfig, data: Dataset, draw: Callable = windows, steps: int = 60
 ) -> list[float]:
     """What a program logs with AdamW: the notebook's own loop, for the two curves at its top."""
-    torch.manual_seed(1337)
-    model, logged = GPT(shape), []
+    model, logged = GPT(shape, torch.Generator().manual_seed(1337)), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = Schedule(optimizer, steps)
     for step in range(steps):
