@@ -103,7 +103,9 @@ def test_each_curve_looks_as_the_lesson_says(run):
     ends = {name: curve[-4:].mean() / right[-4:].mean() for name, curve in logged.items()}
     assert np.allclose(logged["program_6"], 4 * right, rtol=1e-3)
     assert ends["program_5"] > 1.05 and ends["program_3"] > 1.2
-    assert np.diff(logged["program_1"][8:]).std() > np.diff(right[8:]).std() and ends["program_1"] == pytest.approx(1, abs=0.1)
+    assert np.diff(logged["program_1"][8:]).std() > np.diff(right[8:]).std() and ends["program_1"] == pytest.approx(
+        1, abs=0.1
+    )
     assert ends["program_2"] == pytest.approx(1, abs=0.05)  # with AdamW
 
 

@@ -14,16 +14,15 @@ from gptlib.events import TrainStep
 from gptlib.model import GPT
 from gptlib.trainer import Trainer
 
-predict_best_step = Prediction(
-    "For the model of 150 steps, the best single step had a learning rate of about 0.3. What if you take 0.3 for every "
-    "step, from the first one on?",
+predict_too_long = Prediction(
+    "You have seen a step of 0.3 make the loss worse. What if every step is 0.3, from the first one on?",
     choices=(
-        "The best curve of all: every step is the best one",
-        "Wild jumps at the start, and at the end no better than 0.1",
-        "The loss becomes nan: not a number",
+        "It gets worse and worse, and ends in nan (not a number)",
+        "It never gets below the loss of guessing, 4.14",
+        "It jumps at first, and then learns all the same",
     ),
-    answer=1,
-    why="Early on the slopes are much steeper. There 0.3 is several times too long, as the left figure above shows.",
+    answer=2,
+    why="In the first steps the loss jumps above 5. Later batches pull it back; at the end it is a little behind 0.1.",
 )
 
 predict_far_too_large = Prediction(
