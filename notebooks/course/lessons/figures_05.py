@@ -133,9 +133,9 @@ def plot_rates(tables: Mapping[str, Mapping[int, Mapping[float, float]]]) -> Pic
         ax.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
         ax.minorticks_off()
         ax.set_title(title, loc="left", fontsize=10)
-        ax.set(xlabel="learning_rate", ylim=(2.1, 3.2))
+        ax.set(xlabel="learning_rate", ylim=(2.1, 3.3))
     axes[0].set(ylabel="training loss at the end (nats)")
-    axes[0].legend(fontsize=8, loc="upper left")
+    axes[0].legend(fontsize=8, loc="upper center")
     return Picture(figure, "each batch with several learning rates", "; ".join(told))
 
 
