@@ -145,7 +145,7 @@ def plot_butterfly(gaps: Mapping[str, Sequence[float]]) -> Picture:
     told = []
     for (name, gap), color in zip(gaps.items(), COLORS, strict=False):
         values = np.array(gap)
-        ax.semilogy(np.where(values > 0, values, np.nan), ".", ms=4, color=color, label=name)
+        ax.semilogy(np.where(values > 0, values, np.nan), ".", ms=4, color=color, label=f"learning_rate {name}")
         told.append(
             f"{name}: about {np.median(values[:20]):.0e} in the first 20 steps, {np.median(values[-20:]):.0e} at last"
         )
