@@ -7,6 +7,7 @@ import torch
 from course.lab import Lab
 from course.lessons import figures_05 as figures
 from course.lessons import lesson_05_museum as museum
+from course.step_costs import KeptForBackward
 from gptlib import GPT, Dataset, Trainer, TrainStep
 from gptlib.dataset import make_batch, sample_offsets
 
@@ -100,3 +101,20 @@ def test_the_labs_two_sliders_keep_their_product(dataset, moves, want):
     for name, value in moves:
         lab.sliders[name].value = value
     assert tuple(lab.sliders[name].value for name in pair) == want
+
+
+def test_what_the_lesson_counts_is_what_step_costs_counts(parts):
+    """The cell of the lesson, on a tiny model: addresses of what autograd keeps, without the weights."""
+    model, x, y = parts
+    weights, kept = {p.untyped_storage().data_ptr() for p in model.parameters()}, {}
+
+    def note(t):
+        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with KeptForBackward(model) as counted:
+        loss = model(x, y)[1]
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        again = model(x, y)[1]
+    assert loss == again
+    assert sum(size for place, size in kept.items() if place not in weights) == counted.now
