@@ -1,4 +1,4 @@
-"""Lesson 05: the loss that the same text buys, by batch and learning rate; four minutes on one core.
+"""Lesson 05: the loss that the same text buys, by batch and learning rate; two minutes on one core.
 
 python tests/benchmarks/batch_sizes.py --out notebooks/results/batch_sizes.json
 """
