@@ -52,7 +52,7 @@ def plot_costs(
         right.plot([i] * len(times), 1000 * np.array(times), "o", ms=5, alpha=0.5, color=VERMILION)
         right.text(i + 0.15, 1000 * min(times), f"{1000 * min(times):.0f}", fontsize=8, va="top", color=VERMILION)
     right.set_xticks(range(len(seconds)), list(seconds))
-    right.set(ylabel="time of one gradient (ms)", ylim=(floor, None), xlim=(-0.5, len(seconds) - 0.2))
+    right.set(ylabel="processor time of one gradient (ms)", ylim=(floor, None), xlim=(-0.5, len(seconds) - 0.2))
     for ax in (left, right):
         ax.tick_params(axis="x", rotation=40)
         ax.set_xlabel("(batch_size, accumulation steps)")
