@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure
+from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure, tidy
 from course.lab.runs import RUNNING, STEPS, Run, Scale, distinctions, in_words
 from course.landmarks import draw_landmarks
 
@@ -18,7 +18,7 @@ from course.landmarks import draw_landmarks
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 SIZE = (5.7, 3.15)  # inches of a live plot
-MARGINS = {"left": 0.092, "right": 0.8, "bottom": 0.145, "top": 0.875}  # of it, as fractions; labels on the right
+MARGINS = (0.092, 0.145, 0.8, 0.875)  # left, bottom, right, top, as fractions of it; labels on the right
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
 CAPTION = "thin: training batches   ● held-out text ± standard error"
 
@@ -224,6 +224,8 @@ class LivePlot:
     def __init__(self):
         self._key: object = None
         self._x: tuple[float, float] = (0.0, 0.0)
+        self._figure, _ = new_figure(*SIZE)  # one for all frames: a new one each time would leave memory behind
+        self._figure.set_layout_engine(None)  # to find the margins takes time
 
     def frame(self, plot: Plot) -> bytes:
         """The picture as it is now."""
@@ -249,9 +251,10 @@ class LivePlot:
             return encode(self._figure)
 
     def _draw_background(self, plot: Plot, x, y, marks: dict[str, float], still: Sequence[Run], theme: Theme) -> None:
-        self._figure, self._ax = new_figure(*SIZE)
-        self._figure.set_layout_engine(None)  # to find the margins takes time
-        self._figure.subplots_adjust(**MARGINS)
+        left, bottom, right, top = MARGINS
+        self._figure.clear()
+        self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
+        tidy(self._ax)
         prepare_axes(self._ax, x, y, plot.scale, plot.unit, theme)
         entitle(self._ax, plot.title, theme)
         draw_landmarks(self._ax, marks, theme.grey)
