@@ -586,7 +586,8 @@ class Lab:
     def run(self, **settings: Any) -> None:
         """Train here, in this cell, and redraw the figure in place; interrupting the cell is Stop.
 
-        For places where widgets cannot follow a thread, as in Colab, where Run does this too.
+        For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
+        with ipywidgets 7.7 and without a page; Colab itself was not tried.)
         """
         for name, value in settings.items():
             self.sliders[name].value = value
