@@ -16,7 +16,6 @@ TESTS = Path(__file__).resolve().parent
 SLOW = (
     "browser",
     "test_distributed",
-    "test_live_state",
     "test_prepare",
     "test_cli",
     "test_probes_scaling",
