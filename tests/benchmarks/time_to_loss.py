@@ -79,7 +79,7 @@ def run_ours(text: str, recipe: str, seed: int, threads: int) -> dict:
         "val_loss": loss,
         "steps": trainer.step,
         "threads": torch.get_num_threads(),
-        "tokens_per_second": trainer.progress.tokens / (trained - STARTED),
+        "tokens_per_second": trainer.state.tokens / (trained - STARTED),
         "evaluation_seconds": finished - trained,
     }
 
