@@ -1,11 +1,9 @@
-"""Lesson 01: what a model reads. Texts in pieces, how many pieces there are, and one loss in two units."""
+"""Drawings of lesson 01: texts in pieces, two curves about vocabularies, and a lab that shows a loss in two units."""
 
 import html
 import math
-import re
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
@@ -18,14 +16,14 @@ from course.lab.curves import MARKERS
 from course.lab.lab import Lab
 from course.lab.runs import Run
 from gptlib.dataset import Dataset
-from gptlib.errors import UserError
+from gptlib.model import GPT
 from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
 from gptlib.trainer import Trainer
 
 # --- a text in pieces -----------------------------------------------------------------------------------
 
 VISIBLE = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
-TINTS = ("86,180,233", "230,159,0", "0,158,115", "204,121,167")  # of the course's colours, laid thinly over any theme
+TINTS = ("86,180,233", "230,159,0", "0,158,115", "204,121,167")  # of the course's colors, laid thinly over any theme
 
 
 def pieces(tokenizer: Tokenizer | tiktoken.Encoding, text: str) -> list[tuple[int, bytes]]:
@@ -39,7 +37,7 @@ def pieces(tokenizer: Tokenizer | tiktoken.Encoding, text: str) -> list[tuple[in
 
 
 def visible(piece: bytes) -> str:
-    """A token as one can read it: a space is ␣, a line break ↵, and bytes that are no whole character are ⟨hex⟩."""
+    """A token as you can read it: a space is ␣, a line break ↵, and bytes that are no whole character are ⟨hex⟩."""
     try:
         return piece.decode().translate(VISIBLE)
     except UnicodeDecodeError:
@@ -91,77 +89,12 @@ class Cuts:
         return {"text/plain": repr(self), "text/html": "".join(cut.html for cut in self.cuts)}
 
 
-# --- GPT-2's vocabulary, where it can be had ------------------------------------------------------------
-
-PATIENCE = 2.0  # seconds that a cell may wait for the network
-_loading: dict[str, Any] = {}
-
-
-def gpt2() -> tiktoken.Encoding:
-    """GPT-2's own 50,257 tokens. tiktoken downloads them once; a thread waits for that, so that no cell hangs.
-
-    Raises:
-        UserError: they are not on this machine, and cannot be fetched, or not so fast.
-    """
-    thread = _loading.get("thread")
-    if thread is None or (not thread.is_alive() and "encoding" not in _loading):
-        thread = _loading["thread"] = threading.Thread(target=_load_gpt2, name="gptlib-gpt2", daemon=True)
-        thread.start()
-    thread.join(PATIENCE)
-    if "encoding" in _loading:
-        return _loading["encoding"]
-    if thread.is_alive():
-        raise UserError("GPT-2's vocabulary is still on its way from the network; change the text to look again")
-    raise UserError(
-        "GPT-2's vocabulary is not on this machine, and tiktoken cannot download it from here; "
-        "connect to the network and change the text, or go on: nothing else in this course needs it"
-    )
-
-
-def _load_gpt2() -> None:
-    try:
-        _loading["encoding"] = tiktoken.get_encoding("gpt2")
-    except Exception:  # no network, a proxy's page in place of the file, no place to keep it: gpt2() says what to do
-        _loading.pop("encoding", None)
-
-
-# --- words ----------------------------------------------------------------------------------------------
-
-WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
-
-
-def words(text: str) -> list[str]:
-    """The words of a text: letters, with apostrophes between them; spaces and punctuation are left out."""
-    return WORD.findall(text)
-
-
-@dataclass(frozen=True)
-class Growth:
-    """A vocabulary of words after some reading."""
-
-    read: int
-    different: int
-    unknown: float  # the share of the words of another text that are not among them
-
-
-def growth_of_words(train: Sequence[str], val: Sequence[str], points: int = 14) -> list[Growth]:
-    """How the vocabulary grows while `train` is read, and how much of `val` it knows; at 1,000 words and more."""
-    stops = np.geomspace(min(1000, len(train)), len(train), points).astype(int)
-    known: set[str] = set()
-    growth, start = [], 0
-    for stop in stops:
-        known.update(train[start:stop])
-        start = stop
-        growth.append(Growth(int(stop), len(known), sum(word not in known for word in val) / len(val)))
-    return growth
-
-
 # --- one loss in two units ------------------------------------------------------------------------------
 
 
-def characters_per_token(tokenizer: Tokenizer, text: str) -> float:
-    """How long a token of `text` is on average."""
-    return len(text) / len(tokenizer.encode(text))
+def characters_per_token(tokenizer: Tokenizer, tokens: np.ndarray) -> float:
+    """How long a token is on average, in these tokens of a text."""
+    return len(tokenizer.decode(tokens)) / len(tokens)
 
 
 def bits_per_character(loss: float, characters_per_token: float) -> float:
@@ -175,27 +108,26 @@ class TokenizerLab(Lab):
     Every run reads about the same number of characters: the longer its tokens, the fewer its steps.
 
     Args:
-        train: the text to learn from.
-        val: the text held out.
-        tokenizers: each under the name that the menu shows.
+        data: the same text in different tokens, each under the name that the menu shows.
         characters: how many characters a run reads.
         settings: as those of `Lab`.
+
+    Attributes:
+        models: name -> the model that `train` has trained last.
     """
 
     def __init__(
         self,
-        train: str,
-        val: str,
-        tokenizers: Mapping[str, Tokenizer],
+        data: Mapping[str, Dataset],
         *,
         characters: int = 150_000,
-        title: str = "The same GPT, the same text, other tokens",
+        title: str = "The same GPT, the same text, different tokens",
         **settings: Any,
     ):
-        self.data = {name: Dataset.from_texts(train, val, tokenizer) for name, tokenizer in tokenizers.items()}
-        self.lengths = {name: len(val) / len(data.val) for name, data in self.data.items()}
-        self.characters = characters
-        self.menu = lay_out(widgets.Dropdown(options=list(tokenizers), description="tokens"))
+        self.data, self.characters = dict(data), characters
+        self.lengths = {name: characters_per_token(data.tokenizer, data.val) for name, data in self.data.items()}
+        self.models: dict[str, GPT] = {}
+        self.menu = lay_out(widgets.Dropdown(options=list(self.data), description="tokens"))
         settings = {"eval_iters": 30, **settings}
         super().__init__(dataset=self.data[self.menu.value], title=title, **settings)
 
@@ -217,114 +149,124 @@ class TokenizerLab(Lab):
     def make_trainer(self, run: Run) -> Trainer:
         """What trains on the run's own tokens."""
         self.dataset = self.data[run.settings["tokens"]]
-        return super().make_trainer(run)
+        trainer = super().make_trainer(run)
+        self.models[run.settings["tokens"]] = trainer.model
+        return trainer
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The runs in both units."""
         picture = self.plot([run for run in self.runs if not run.hidden], self.plot_title(run))
         return picture.png, picture.alt
 
-    def bits(self, run: Run) -> float:
-        """The last validation loss of a run, in bits per character."""
-        return bits_per_character(run.val.mean, self.lengths[run.settings["tokens"]])
-
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:
         """Some runs of this lab, in both units."""
         return plot_two_units(runs, self.lengths, self.characters, title)
 
     def __repr__(self) -> str:
-        return "<live lab: tokens>"
+        return "live lab: tokens"
 
 
 # --- figures --------------------------------------------------------------------------------------------
 
 
-def plot_growth_of_words(growth: Sequence[Growth], characters: int) -> Picture:
-    """How many words there are, and how many are still unknown, against how much was read.
+def plot_growth(read: Sequence[int], different: Sequence[int], unknown: Sequence[float], characters: int) -> Picture:
+    """How many words there are, and how many are still unknown, against how many were read.
 
-    `characters` is how many different characters the text has, for comparison.
+    Args:
+        read: words read so far.
+        different: how many different ones were among them.
+        unknown: the fraction of the held-out words that were not.
+        characters: how many different characters the text has, for comparison.
     """
-    figure, (left, right) = new_figure(7.6, 3.3, columns=2)
-    read = [g.read / 1000 for g in growth]
-    left.plot(read, [g.different / 1000 for g in growth], "o-", color=BLUE, ms=4, label="different words")
-    left.axhline(characters / 1000, color=GREY, lw=1.5, ls="--", label=f"different characters: {characters}")
-    left.legend(loc="upper left", fontsize=8)
-    left.set(xlabel="words read (thousands)", ylabel="different words (thousands)", ylim=(0, None))
-    left.set_title("there is always another word", loc="left", fontsize=10)
-    right.plot(read, [100 * g.unknown for g in growth], "s-", color=VERMILION, ms=4)
-    ticks = [1, 10, 100, 700]
-    right.set(xscale="log", xticks=ticks, xticklabels=[f"{t:g}" for t in ticks], ylim=(0, None))
-    right.minorticks_off()
-    right.set(xlabel="words read (thousands)", ylabel="held-out words never read (%)")
-    right.set_title("and some of them will be asked", loc="left", fontsize=10)
-    first, last = growth[0], growth[-1]
+    figure, axes = new_figure(7.6, 3.3, columns=2)
+    left, right = axes
+    thousands = [count / 1000 for count in read]
+    left.plot(thousands, [count / 1000 for count in different], "o-", color=BLUE, ms=4)
+    left.annotate("different words", (thousands[-1], different[-1] / 1000), (-6, 4), **_BESIDE, ha="right", color=BLUE)
+    left.axhline(characters / 1000, color=GREY, lw=1.5, ls="--")
+    left.annotate(f"different characters: {characters}", (thousands[-1], 0), (0, 5), **_BESIDE, ha="right", color=GREY)
+    left.set(ylabel="different ones (thousands)", ylim=(0, None))
+    left.set_title("The vocabulary of words never stops growing", loc="left", fontsize=9.5)
+    right.plot(thousands, [100 * fraction for fraction in unknown], "s-", color=VERMILION, ms=4)
+    right.set(ylabel="held-out words never read (%)", ylim=(0, None))
+    right.set_title("New plays keep asking for new words", loc="left", fontsize=9.5)
+    ends = ((0, "left", 5), (-1, "right", 7))
+    for i, ha, up in ends:
+        text = f"{100 * unknown[i]:.0f} %"
+        right.annotate(text, (thousands[i], 100 * unknown[i]), (4 if ha == "left" else 0, up), **_BESIDE, ha=ha)
+    for ax in axes:
+        ax.set(xlabel="words read (thousands)", xlim=(0, None))
     alt = (
-        f"After {first.read:,} words there are {first.different:,} different ones, after {last.read:,} there are "
-        f"{last.different:,}; the share of held-out words that were never read falls from {first.unknown:.0%} to "
-        f"{last.unknown:.1%}."
+        f"After {read[0]:,} words there are {different[0]:,} different ones, after {read[-1]:,} there are "
+        f"{different[-1]:,}; the fraction of held-out words that were never read falls from {unknown[0]:.0%} to "
+        f"{unknown[-1]:.1%}."
     )
     return Picture(figure, "the vocabulary of words grows, and some words stay unknown", alt)
 
 
-def plot_characters_per_token(
-    tokenizer: BPETokenizer, learned_from: str, held_out: str, sizes: Sequence[int]
-) -> Picture:
-    """The mean length of a token against the size of the vocabulary, on the text it was learnt from and on another."""
+_BESIDE = {"textcoords": "offset points", "fontsize": 9}
+
+
+def plot_lengths(sizes: Sequence[int], lengths: Mapping[str, Sequence[float]]) -> Picture:
+    """The mean length of a token against the size of the vocabulary; the first of `lengths` gets numbers."""
     figure, ax = new_figure()
-    alts = []
-    texts = (("the text that it was learnt from", learned_from, "s--", GREY), ("held-out plays", held_out, "o-", BLUE))
-    for name, text, style, color in texts:
-        lengths = [characters_per_token(tokenizer.first(size), text) for size in sizes]
-        ax.plot(sizes, lengths, style, color=color, ms=5, label=name)
-        alts.append(f"{name}: {lengths[0]:.1f} at {sizes[0]}, {lengths[-1]:.1f} at {sizes[-1]}")
-    for size, length in zip(sizes, lengths, strict=True):
-        ax.annotate(f"{length:.1f}", (size, length), (0, -15), textcoords="offset points", ha="center", fontsize=9)
-    ax.set(xscale="log", ylim=(0, None), xlabel="tokens in the vocabulary", ylabel="characters per token")
-    ax.set_xticks(sizes, [str(size) for size in sizes])
+    for i, (name, values) in enumerate(lengths.items()):
+        style, color = ("s--", GREY) if i else ("o-", BLUE)
+        ax.plot(sizes, values, style, color=color, ms=5)
+        ax.annotate(name, (sizes[-1], values[-1]), (8, 0), **_BESIDE, va="center", color=color)
+        if not i:
+            for size, length in zip(sizes, values, strict=True):
+                ax.annotate(f"{length:.1f}", (size, length), (0, -15), **_BESIDE, ha="center")
+    ax.set(xscale="log", xlim=(sizes[0] * 0.85, sizes[-1] * 2.2), ylim=(0, None))
+    ax.set(xlabel="tokens in the vocabulary", ylabel="characters per token")
+    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ax.minorticks_off()
-    ax.legend(loc="lower right", fontsize=9)
+    alts = [f"{name}: {v[0]:.1f} at {sizes[0]}, {v[-1]:.1f} at {sizes[-1]:,}" for name, v in lengths.items()]
     return Picture(figure, "characters per token against the size of the vocabulary", "; ".join(alts))
 
 
 def plot_two_units(
     runs: Sequence[Run], lengths: Mapping[str, float], characters: int = 150_000, title: str = ""
 ) -> Picture:
-    """The losses of runs on the same text in other tokens: per token on the left, per character on the right.
+    """The losses of runs on the same text in different tokens: per token on the left, per character on the right.
+
+    Thin lines are training batches; points are the held-out plays, since nothing was measured between them.
 
     Args:
         runs: each knows the name of its tokens.
         lengths: characters per token, by that name.
         characters: that a run reads: the end of the axis.
-        title: stands over both.
+        title: above both.
     """
     figure, axes = new_figure(8.2, 3.9, columns=2)
+    ends: list[list[tuple[float, str, str]]] = [[], []]
     alts = []
     for run in runs:
-        length = lengths[run.settings["tokens"]]
-        style = {"color": COLORS[(run.number - 1) % len(COLORS)], "marker": MARKERS[(run.number - 1) % len(MARKERS)]}
+        name = run.settings["tokens"]
+        length, i = lengths[name], (run.number - 1) % len(COLORS)
+        style = {"color": COLORS[i], "marker": MARKERS[i % len(MARKERS)]}
         thousands = run.config.tokens_per_step * length / 1000  # characters in a step
-        for ax, factor in zip(axes, (1.0, bits_per_character(1.0, length)), strict=True):
-            ax.plot(
-                np.array(run.steps) * thousands, np.array(run.losses) * factor, color=style["color"], lw=1, alpha=0.4
-            )
+        for ax, end, factor in zip(axes, ends, (1.0, bits_per_character(1.0, length)), strict=True):
+            ax.plot(np.array(run.steps) * thousands, np.array(run.losses) * factor, color=COLORS[i], lw=1, alpha=0.4)
             x = np.array([e.step for e in run.evaluations]) * thousands
             means = np.array([e.val.mean for e in run.evaluations]) * factor
             errors = np.array([e.val.standard_error for e in run.evaluations]) * factor
-            last = f": {means[-1]:.2f}" if len(means) else ""
-            ax.plot(x, means, lw=1.6, ls="--", ms=4, label=f"{run.settings['tokens']}{last}", **style)
-            ax.vlines(x, means - errors, means + errors, color=style["color"], lw=2.5)
+            ax.errorbar(x, means, errors, ls="", ms=4, capsize=2, **style)
+            if len(means):
+                end.append((means[-1], f"{name}: {means[-1]:.2f}", COLORS[i]))
         if run.evaluations:
-            nats = run.val.mean
-            bits = bits_per_character(nats, length)
-            alts.append(f"{run.settings['tokens']}: {nats:.2f} nats per token, {bits:.2f} bits per character")
-    units = (("nats per token: not comparable", (0, 8)), ("bits per character: the fair measure", (2.6, 4.6)))
-    for ax, (unit, limits) in zip(axes, units, strict=True):
-        ax.set(xlim=(-0.02 * characters / 1000, 1.03 * characters / 1000), ylim=limits)
-        ax.set(xlabel="characters read (thousands)", ylabel=f"loss ({unit.split(':')[0]})")
-        ax.set_title(unit, loc="left", fontsize=10)
-        if runs:
-            ax.legend(loc="upper right", fontsize=8, title="held-out plays (dashed), last:", title_fontsize=8)
+            first, last = (bits_per_character(e.val.mean, length) for e in (run.evaluations[0], run.evaluations[-1]))
+            nats = f"{name}: {run.val.mean:.2f} nats per token"
+            alts.append(f"{nats}, {last:.2f} bits per character, which were {first:.2f} before the first step")
+    units = (("nats per token", "Per token: not comparable", 8.2), ("bits per character", "Per character: fair", 6.8))
+    for ax, end, (unit, heading, top) in zip(axes, ends, units, strict=True):
+        ax.set(xlim=(-0.02 * characters / 1000, 1.03 * characters / 1000), ylim=(0, top))
+        ax.set(xlabel="characters read (thousands)", ylabel=f"loss ({unit})")
+        ax.set_title(heading, loc="left", fontsize=10)
+        for row, (_, text, color) in enumerate(sorted(end)):  # in the order of the curves' ends, in the empty corner
+            where = {"xycoords": "axes fraction", "ha": "right", "color": color}
+            ax.annotate(text, (0.98, 0.03), (0, 14 * row), **_BESIDE, **where)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     alt = f"Loss against characters read. {'; '.join(alts) or 'No run yet'}."
-    return Picture(figure, "the loss of the same model on other tokens, in two units", alt)
+    return Picture(figure, "the loss of the same model on different tokens, in two units", alt)

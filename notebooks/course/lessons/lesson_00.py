@@ -193,7 +193,7 @@ match = Exercise(
     check=SameValue(
         {1: "letters", 2: "five", 3: "GPT", 4: "pairs"},
         mistakes={
-            "the prettiest one is not the GPT's: who remembers five characters of 4 million quotes long pieces of them": {
+            "the prettiest is not the GPT's: who has counted after every five characters quotes long pieces": {
                 1: "letters",
                 2: "GPT",
                 3: "five",
@@ -314,7 +314,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "Yes: hardly a word of it is English, so it has learned nothing so far.",
-                    "Compare it with step 0. It has English letters, English pairs of letters, words of English length.",
+                    "Compare it with step 0. It has English letters, English pairs, words of English length.",
                 ),
                 Choice(
                     "Yes: the random start was unlucky, so begin again with another seed.",
@@ -364,8 +364,12 @@ QUIZ = Quiz(
             "You lower `temperature` from 0.8 to 0.2 and let it write again. What has changed in the model?",
             [
                 Choice("It has learned to be more careful", "Only training changes parameters. Nobody trained here."),
-                Choice("Its loss has gone down", "The loss comes from its probabilities on real text, before any draw."),
-                Choice("Its parameters are now closer to zero", "The scores are divided, after the model has computed."),
+                Choice(
+                    "Its loss has gone down", "The loss comes from its probabilities on real text, before any draw."
+                ),
+                Choice(
+                    "Its parameters are now closer to zero", "The scores are divided, after the model has computed."
+                ),
                 Choice(
                     "Nothing",
                     "Same model, same scores. They are divided by a smaller number, so the likeliest characters win "
@@ -375,8 +379,7 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "Your friend runs this notebook on another computer and gets the same losses, but another *Macbeth* speech. "
-            "Is that a bug?",
+            "On a friend's computer this notebook gives the same losses, but another speech of Macbeth. Is that a bug?",
             [
                 Choice(
                     "Yes: the same seed must give the same text everywhere",
