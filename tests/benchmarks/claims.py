@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from course.lab.lab import DEFAULTS
-from course.lessons.lesson_01_tokens import characters_per_token
+from course.lessons.figures_01 import characters_per_token
 from course.lessons.lesson_03_evaluation import slope
 from course.lessons.lesson_04_gradients import fixed_batch
 from course.lessons.lesson_05_accumulation import gradient_noise, sequences_of
@@ -79,7 +79,8 @@ def vocabulary(seed: int) -> list[float]:
     """Lesson 01: the length of a token among 512, learnt from half a million characters somewhere in the plays."""
     plays, held_out = (text_of(split, data().tokenizer) for split in (data().train, data().val))
     start = int(np.random.default_rng(seed).integers(len(plays) - 500_000))
-    return [characters_per_token(BPETokenizer.train(plays[start : start + 500_000], 512), held_out[:100_000])]
+    tokenizer = BPETokenizer.train(plays[start : start + 500_000], 512)
+    return [characters_per_token(tokenizer, tokenizer.encode(held_out[:100_000]))]
 
 
 def ten_steps_by_hand(seed: int) -> list[float]:

@@ -15,6 +15,7 @@ from course.lab.controls import lay_out
 from course.lab.curves import MARKERS
 from course.lab.lab import Lab
 from course.lab.runs import Run
+from course.landmarks import draw_landmarks, landmarks
 from gptlib.dataset import Dataset
 from gptlib.model import GPT
 from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
@@ -127,6 +128,8 @@ class TokenizerLab(Lab):
         self.data, self.characters = dict(data), characters
         self.lengths = {name: characters_per_token(data.tokenizer, data.val) for name, data in self.data.items()}
         self.models: dict[str, GPT] = {}
+        characters_alone = [data for data in self.data.values() if data.tokenizer.unit == "character"]
+        self.landmarks = landmarks(characters_alone[0]) if characters_alone else {}  # in nats, as a loss
         self.menu = lay_out(widgets.Dropdown(options=list(self.data), description="tokens"))
         settings = {"eval_iters": 30, **settings}
         super().__init__(dataset=self.data[self.menu.value], title=title, **settings)
@@ -160,7 +163,7 @@ class TokenizerLab(Lab):
 
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:
         """Some runs of this lab, in both units."""
-        return plot_two_units(runs, self.lengths, self.characters, title)
+        return plot_two_units(runs, self.lengths, self.characters, title, self.landmarks)
 
     def __repr__(self) -> str:
         return "live lab: tokens"
@@ -226,7 +229,11 @@ def plot_lengths(sizes: Sequence[int], lengths: Mapping[str, Sequence[float]]) -
 
 
 def plot_two_units(
-    runs: Sequence[Run], lengths: Mapping[str, float], characters: int = 150_000, title: str = ""
+    runs: Sequence[Run],
+    lengths: Mapping[str, float],
+    characters: int = 150_000,
+    title: str = "",
+    landmarks: Mapping[str, float] | None = None,
 ) -> Picture:
     """The losses of runs on the same text in different tokens: per token on the left, per character on the right.
 
@@ -237,6 +244,7 @@ def plot_two_units(
         lengths: characters per token, by that name.
         characters: that a run reads: the end of the axis.
         title: above both.
+        landmarks: in nats per character, drawn on the right.
     """
     figure, axes = new_figure(8.2, 3.9, columns=2)
     ends: list[list[tuple[float, str, str]]] = [[], []]
@@ -266,6 +274,7 @@ def plot_two_units(
         for row, (_, text, color) in enumerate(sorted(end)):  # in the order of the curves' ends, in the empty corner
             where = {"xycoords": "axes fraction", "ha": "right", "color": color}
             ax.annotate(text, (0.98, 0.03), (0, 14 * row), **_BESIDE, **where)
+    draw_landmarks(axes[1], {name: bits_per_character(loss, 1.0) for name, loss in (landmarks or {}).items()})
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     alt = f"Loss against characters read. {'; '.join(alts) or 'No run yet'}."

@@ -20,6 +20,7 @@ predict_tokens = Prediction(
     ),
     answer=2,
     why="A choice among 2,048 is harder than one among 63. But one token settles 2.7 characters: see the right plot.",
+    moves=None,
 )
 
 
@@ -202,7 +203,7 @@ encode = Exercise(
     hints=(
         "Begin with the single bytes: `tokens = [bytes([byte]) for byte in text.encode()]`.",
         "Then `for pair in merges: tokens = merge(tokens, pair)`, with `merge` from section 3.",
-        "The number of a single byte `t` is `t[0]`, that of a learned token 256 plus the place of its pair in `merges`.",
+        "The number of a single byte `t` is `t[0]`, that of a learned token 256 plus the place of its pair.",
     ),
     solution="""
         def encode(text, merges):
