@@ -305,7 +305,7 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "After 50 steps it writes `Thett wisth we alo wese the to`. Has the training failed?",
+            "After 50 steps it writes `y ntherceth we alst mse the to she mome`. Has the training failed?",
             [
                 Choice(
                     "You can't tell from a sample. Look at the loss: is it still falling?",
