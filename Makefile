@@ -4,6 +4,7 @@
 # make execute  run the notebooks from the top and store their outputs
 # make serve    the lessons as pages with live sliders, by Voila
 # make site     the web site of the course, in _site/index.html
+# make gpu      everything we want to know from a GPU: make gpu TEXT=the classic Shakespeare file
 # Each builds .venv the first time, or adds to it, and again only when the pins change. No make? See "Set-up" in README.md.
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One torch thread: with two, a busy neighbour on one of two cores makes a step ten times slower (EXPERIMENTS.md).
 execute: export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab check test execute site serve clean
+.PHONY: lab check test execute site serve gpu clean
 
 lab: $(CORPUS)
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
@@ -43,6 +44,9 @@ execute: $(TOOLS) $(CORPUS)
 
 serve: $(TOOLS) $(CORPUS)
 	voila --no-browser notebooks
+
+gpu: $(TOOLS)
+	python tests/benchmarks/gpu.py $(TEXT)
 
 site: $(TOOLS) $(CORPUS)
 	python site/build.py _site

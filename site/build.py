@@ -54,7 +54,8 @@ def lay_out(folder: Path, lessons: Path) -> None:
     """Write all sources of the site into `folder`; `lessons` is where the notebooks are."""
     notebooks = folder / "notebooks"
     shutil.copytree(lessons, notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
-    for page in (HERE / "index.md", HERE / "class.md", ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
+    own = (HERE / f"{name}.md" for name in ("index", "setup", "measurements", "class"))
+    for page in (*own, ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
         shutil.copy(page, folder)
     (folder / "lessons.txt").write_text("\n".join(cards(notebooks)), encoding="utf-8")
     glossary = (HERE / "glossary.md").read_text(encoding="utf-8") + GLOSSARY.markdown() + "\n"
