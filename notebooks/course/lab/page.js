@@ -1,5 +1,5 @@
 // What ipywidgets leave out, for the part of the page around this widget: accessible names and states for
-// screen readers, and an answer to Python, which asks whether anybody still looks.
+// screen readers, keys that stay inside, and an answer to Python, which asks whether anybody still looks.
 
 function name(root) {
   for (const label of root.querySelectorAll("label.widget-label")) {
@@ -24,27 +24,33 @@ function set(node, attribute, value) {
   if (node.getAttribute(attribute) !== value) node.setAttribute(attribute, value);
 }
 
+const dark = () => document.body.dataset.jpThemeLight === "false";
+
 export default {
   render({ model, el }) {
     el.style.display = "none";
-    const answer = () => model.send({ view: "here" });
+    const answer = () => model.send({ view: "here", dark: dark() });
     let root, waiting = false;
     const observer = new MutationObserver(() => {
       if (waiting) return;
       waiting = true;
       requestAnimationFrame(() => { waiting = false; name(root); });
     });
+    const theme = new MutationObserver(answer);
     const begin = () => {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
+      root.setAttribute("data-lm-suppress-shortcuts", "true"); // else an arrow key leaves for the next cell
       name(root);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
+      theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     };
     begin();
     model.on("msg:custom", answer);
     answer();
     return () => {
       observer.disconnect();
+      theme.disconnect();
       model.off("msg:custom", answer);
     };
   },
