@@ -192,8 +192,8 @@ def test_figures_say_what_they_show(lab):
 
 
 def test_the_lab_s_landmarks_come_from_its_own_characters(lab):
-    assert lab.landmarks["guessing"] == pytest.approx(math.log(CHAR.vocab_size))
-    assert TokenizerLab({"pairs": lab.data["pairs"]}).landmarks == {}
+    assert lab.counted["guessing"] == pytest.approx(math.log(CHAR.vocab_size))
+    assert TokenizerLab({"pairs": lab.data["pairs"]}).counted == {}
 
 
 def test_bits():

@@ -129,7 +129,7 @@ class TokenizerLab(Lab):
         self.lengths = {name: characters_per_token(data.tokenizer, data.val) for name, data in self.data.items()}
         self.models: dict[str, GPT] = {}
         characters_alone = [data for data in self.data.values() if data.tokenizer.unit == "character"]
-        self.landmarks = landmarks(characters_alone[0]) if characters_alone else {}  # in nats, as a loss
+        self.counted = landmarks(characters_alone[0]) if characters_alone else {}  # in nats, as a loss
         self.menu = lay_out(widgets.Dropdown(options=list(self.data), description="tokens"))
         settings = {"eval_iters": 30, **settings}
         super().__init__(dataset=self.data[self.menu.value], title=title, **settings)
@@ -158,12 +158,12 @@ class TokenizerLab(Lab):
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The runs in both units."""
-        picture = self.plot([run for run in self.runs if not run.hidden], self.plot_title(run))
+        picture = self.plot([run for run in self.runs if not run.look.hidden], self.plot_title(run))
         return picture.png, picture.alt
 
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:
         """Some runs of this lab, in both units."""
-        return plot_two_units(runs, self.lengths, self.characters, title, self.landmarks)
+        return plot_two_units(runs, self.lengths, self.characters, title, self.counted)
 
     def __repr__(self) -> str:
         return "live lab: tokens"
