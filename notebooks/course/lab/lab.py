@@ -24,10 +24,10 @@ from course.lab.curves import LivePlot, Plot, draw_runs
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
 from course.lab.prediction import Prediction
-from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, add_run, in_words
+from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
 from course.lab.table import command, memory_in_use
 from course.lab.view import Actions, LabView, State
-from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, in_a_quiet_moment, reason_for, spawn, warm_up
+from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, in_a_quiet_moment, reason_for, warm_up
 from course.landmarks import landmarks
 from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
@@ -329,9 +329,8 @@ class Lab:
         worker = Worker(lambda: self._begin(run), lambda trainer, event: self._observe(run, trainer, event))
         self._worker = worker
         worker.tell(**orders)
-        worker.start()
         self.render()
-        spawn(lambda: self._follow(run, worker), "view")
+        worker.start(lambda: self._follow(run, worker))
 
     def _add_run(self) -> Run | None:
         """A new run, last in the list; None if the settings do not go together."""
@@ -356,7 +355,7 @@ class Lab:
             self.wait(wait)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until the run is over, but for `seconds` at most."""
+        """Until the run is over and shown, but for `seconds` at most."""
         if self._worker is not None and seconds != 0.0:
             self._worker.thread.join(seconds)
 
@@ -429,9 +428,13 @@ class Lab:
         self._line_is_new = True
         if not self.runs or worker is None or worker.trainer is None or (worker.alive and not self.paused):
             return  # the thread that trains will answer
-        run, step = self.runs[-1], worker.trainer.step
-        run.thoughts = think(worker.trainer.model, worker.trainer.dataset, line, step, self.maps)
+        self.runs[-1].thoughts = self._think_now()
         self.view.fill()
+
+    def _think_now(self) -> Thoughts:
+        self._line_is_new = False
+        trainer = self._worker.trainer
+        return think(trainer.model, trainer.dataset, self.line, trainer.step, self.maps)
 
     # --- several runs -----------------------------------------------------------------------------------
 
@@ -562,6 +565,8 @@ class Lab:
         if run.status == RUNNING:
             run.status, run.message = (FAILED if reason else STOPPED), reason
         self._say(run.summary())
+        if self._line_is_new and self._worker and self._worker.trainer:  # written as the run ended
+            run.thoughts = self._think_now()
         self._judge(run)
         self._redraw()
 

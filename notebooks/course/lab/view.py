@@ -273,9 +273,8 @@ class LabView:
             options = [(first, name), *taken.items()]
             if list(menu.options) != options:
                 before = menu.value if menu.value in taken.values() else name
-                with menu.hold_trait_notifications():
-                    menu.options = options
-                    menu.value = before
+                menu.options = options  # which chooses the first of them
+                menu.value = before
             chosen = menu.value
             if chosen == name:
                 chosen = last[0 if name == "left" else -1] if last else None

@@ -141,9 +141,10 @@ class Worker:
 
     # --- from outside ---------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin, or wait for the run before."""
-        self.thread = spawn(self._work, "live")
+    def start(self, follow: Callable[[], Any]) -> None:
+        """Begin, or wait for the run before; `follow` takes the messages, in another thread, until `Ended`."""
+        spawn(self._work, "live")
+        self.thread = spawn(follow, "view")
 
     def tell(self, **orders: bool) -> None:
         """Set `paused`, `stepping` (pause after the next step) or `stopped`."""
@@ -154,7 +155,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still works."""
+        """Whether the run goes on, or its end is not shown yet."""
         return self.thread is not None and self.thread.is_alive()
 
     # --- in the thread --------------------------------------------------------------------------------
