@@ -165,7 +165,7 @@ def test_the_menu_chooses_and_the_plot_names_both_units(lab):
     assert lab.new_run(1, tokens="char").unit == "character"
     assert "pairs: " in lab.view.image.value and "bits per character" in lab.view.image.value
     assert "Right" in lab.view.verdict.value
-    assert lab.menu in lab.view.box.children and lab._repr_mimebundle_()["text/plain"].startswith("<live lab: tokens")
+    assert lab.controls() == [lab.menu] and lab._repr_mimebundle_()["text/plain"].startswith("<live lab: tokens")
 
 
 def test_unknown_tokens_are_a_mistake_of_the_caller(lab):
