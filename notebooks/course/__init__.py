@@ -19,7 +19,7 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson("00", "first_gpt", "What is the whole game: text in, a GPT trained, Shakespeare out?", 30),
+    Lesson("00", "first_gpt", "What is the whole game: text in, a GPT trained, Shakespeare out?", 60),
     Lesson("01", "tokens", "What does a model read: characters, words, byte pairs?", 75),
     Lesson("02", "block_size", "How far back may it look, and what does that cost?", 75),
     Lesson("03", "training", "How do we know that it learns?", 90),
