@@ -1,14 +1,19 @@
 """What lesson 07 draws; every number in it was computed by a cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
 from course.figures import BLUE, COLORS, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, new_figure
+from course.lab import Lab, Run
+from course.lab.controls import lay_out
 from course.landmarks import draw_landmarks
+from gptlib import GPT, Trainer
 
 MARKERS = "osD^v"
 Maps = Mapping[tuple[int, int], Tensor]  # (block, head), both from 1 -> weights (T, T)
@@ -23,6 +28,34 @@ def _letters(ax: Axes, text: str, axis: str = "x") -> None:
     """The characters of the text as the ticks of an axis."""
     setter = ax.set_xticks if axis == "x" else ax.set_yticks
     setter(range(len(text)), [visible(c) for c in text], family="monospace", fontsize=9 if len(text) <= 32 else 7.5)
+
+
+# --- the live lab ----------------------------------------------------------------------------------------
+
+
+class PartsLab(Lab):
+    """A lab whose menu says which part `take_out(part, model)` removes before a run begins."""
+
+    def __init__(self, take_out: Callable[[str, GPT], None], parts: Sequence[str], **settings: Any):
+        self.take_out = take_out
+        self.menu = lay_out(widgets.Dropdown(options=parts, description="take out"))
+        super().__init__("n_layer", "learning_rate", **settings)
+
+    def controls(self) -> list[widgets.Widget]:
+        """The menu, then the sliders."""
+        return [self.menu, *super().controls()]
+
+    def new_run(self, number: int, **settings: Any) -> Run:
+        """A run that is called after what it lacks."""
+        run = super().new_run(number, **settings)
+        run.settings = {"take out": self.menu.value} | run.settings
+        return run
+
+    def make_trainer(self, run: Run) -> Trainer:
+        """A trainer whose model lacks a part."""
+        trainer = super().make_trainer(run)
+        self.take_out(run.settings["take out"], trainer.model)
+        return trainer
 
 
 # --- the whole model -----------------------------------------------------------------------------------------

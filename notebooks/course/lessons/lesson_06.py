@@ -74,20 +74,20 @@ calibration = Exercise(
     hints=(
         "Three steps: probabilities by `softmax(dim=-1)`; the largest of each row and where it is; compare with "
         "`targets`.",
-        "`sure, guess = probabilities.max(dim=-1)` gives both: the largest probability of each row, and its column.",
-        "`(guess == targets).float().mean()` is how often the guess is right.",
+        "`probabilities.max(dim=-1)` gives both: `.values`, the largest of each row, and `.indices`, its column.",
+        "`(favorite.indices == targets).float().mean()` is how often the guess is right.",
     ),
     solution="""
         def calibration(logits, targets):
             probabilities = logits.softmax(dim=-1)
-            sure, guess = probabilities.max(dim=-1)
-            return sure.mean(), (guess == targets).float().mean()
+            favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
+            return favorite.values.mean(), (favorite.indices == targets).float().mean()
     """,
     starter="""
         def calibration(logits, targets):
             probabilities = ...
-            sure, guess = probabilities.max(dim=-1)
-            return sure.mean(), ...
+            favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
+            return favorite.values.mean(), ...
     """,
 )
 
@@ -472,7 +472,7 @@ RECALL = Quiz(
             "Lesson 03: two evaluations give 2.15 ± 0.03 and 2.13 ± 0.03. What do they show?",
             [
                 Choice(
-                    "The model has improved by 0.02.",
+                    "The model has improved by 0.02, so keep going.",
                     "The difference is smaller than the error bars: other random batches could have turned it around.",
                 ),
                 Choice(

@@ -1,6 +1,7 @@
 """Lesson 07: what happens between tokens and loss?"""
 
 import math
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import ClassVar
@@ -154,7 +155,7 @@ class _Counter:
 
 
 def _chances(temperature: float, top_k: int) -> Tensor:
-    logits = _Counter(1.0)(torch.zeros(1, 1, dtype=torch.int64))[0][0, -1]
+    logits = _Counter(0.4)(torch.zeros(1, 1, dtype=torch.int64))[0][0, -1]
     best = logits.topk(top_k)
     return torch.zeros(_V).scatter(0, best.indices, (best.values / temperature).softmax(-1))
 
@@ -179,7 +180,7 @@ def _check_write(write):
         (2.0, _V, "the temperature is not right: divide the scores by it, before the softmax"),
         (1.0, 3, "top_k is not right: only the k likeliest tokens may be drawn, in their old proportions"),
     ):
-        draws = [write(_Counter(1.0), torch.tensor([[0]]), 1, temperature, top_k)[0, -1] for _ in range(1500)]
+        draws = [write(_Counter(0.4), torch.tensor([[0]]), 1, temperature, top_k)[0, -1] for _ in range(1500)]
         shares = torch.stack(draws).bincount(minlength=_V) / 1500
         if shares.max() == 1:
             return Wrong("it always takes the likeliest token; draw one at random, by `multinomial`")
@@ -312,14 +313,14 @@ class LikeFused:
             3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(8)
         )  # as in the model: (B, H, T, d)
         remedy = "write `k.mT` instead of `k.T`, `q.size(-1)` for the width and `dim=-1` for the softmax"
+        words = f"right for one head, but not for all heads at once, (B, H, T, d): {remedy}"
         try:
-            got = attention(q.clone(), k.clone(), v.clone())
+            with warnings.catch_warnings(action="ignore"):  # torch warns of `.T` here
+                got = attention(q.clone(), k.clone(), v.clone())
         except Wrong as reason:
-            raise Wrong(
-                f"right for one head; the model gives it all heads at once, (B, H, T, d): {remedy}. ({reason})"
-            ) from None
+            raise Wrong(f"{words}. ({reason})") from None
         if not self._same(got, _fused(q, k, v)):
-            raise Wrong(f"right for one head, but not for all heads at once, (B, H, T, d): {remedy}")
+            raise Wrong(words)
 
     @staticmethod
     def _same(got: Tensor, want: Tensor) -> bool:
