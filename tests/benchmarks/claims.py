@@ -23,8 +23,6 @@ from course.lessons.lesson_01_tokens import characters_per_token
 from course.lessons.lesson_03_evaluation import slope
 from course.lessons.lesson_04_gradients import fixed_batch
 from course.lessons.lesson_05_accumulation import gradient_noise, sequences_of
-from course.lessons.lesson_06_memorisation import measure, pieces, text_of
-from course.lessons.lesson_07_inside import largest_weights
 from gptlib import GPT, BPETokenizer, Dataset, Evaluation, TrainConfig, Trainer, TrainStep
 from gptlib.files import atomic_write
 
@@ -77,7 +75,7 @@ def first_gpt(seed: int) -> list[float]:
 
 def vocabulary(seed: int) -> list[float]:
     """Lesson 01: the length of a token among 512, learnt from half a million characters somewhere in the plays."""
-    plays, held_out = (text_of(split, data().tokenizer) for split in (data().train, data().val))
+    plays, held_out = (data().tokenizer.decode(split.tolist()) for split in (data().train, data().val))
     start = int(np.random.default_rng(seed).integers(len(plays) - 500_000))
     return [characters_per_token(BPETokenizer.train(plays[start : start + 500_000], 512), held_out[:100_000])]
 
@@ -114,20 +112,6 @@ def noise(seed: int) -> list[float]:
     return [slope(found.sequences, found.errors)]
 
 
-def baseline(seed: int) -> list[float]:
-    """Lesson 06: the longest span that held-out text shares with the beginning and with nearly all of the plays."""
-    plays, held_out = (text_of(split, data().tokenizer) for split in (data().train, data().val))
-    samples = pieces(held_out, 300, 2, seed=seed)
-    lengths = (4_000, 4_000_000)
-    return [statistics.mean(measure(sample, plays[:length]).longest for sample in samples) for length in lengths]
-
-
-def luckiest(seed: int) -> list[float]:
-    """Lesson 07: the largest of 32 softmax weights in per cent: narrow and wide as they are, wide after dividing."""
-    as_they_are, divided = largest_weights([4, 128], seed=seed).values()
-    return [100 * as_they_are[0], 100 * as_they_are[1], 100 * divided[1]]
-
-
 # what is measured together, and what the lessons say of it, in the same order
 MEASURED: dict[Callable[[int], list[float]], Sequence[Claim]] = {
     first_gpt: [Claim("00", 'claim("loss before the first step", run.evaluations[0].val.mean, <4.3>,')],
@@ -138,15 +122,6 @@ MEASURED: dict[Callable[[int], list[float]], Sequence[Claim]] = {
         Claim("05", "from 4.2 down to about <2.6>."),
     ],
     noise: [Claim("05", 'claim("slope of the noise in log-log", slope, <-0.5>,')],
-    baseline: [
-        Claim("06", "it climbs slowly from about <8>"),
-        Claim("06", "from about 8 to about <17>."),
-    ],
-    luckiest: [
-        Claim("07", "it climbs from about <35> %"),
-        Claim("07", "to about <86> %"),
-        Claim("07", "it stays at about <17> %"),
-    ],
 }
 
 
