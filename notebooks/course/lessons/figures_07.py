@@ -16,6 +16,7 @@ from course.landmarks import draw_landmarks
 from gptlib import GPT, Trainer
 
 MARKERS = "osD^v"
+FUTURE = 0.22  # how gray the hidden future is drawn
 Maps = Mapping[tuple[int, int], Tensor]  # (block, head), both from 1 -> weights (T, T)
 
 
@@ -80,7 +81,7 @@ def plot_gpt() -> Picture:
     ax.axis("off")
     ax.add_patch(FancyBboxPatch((1.5, 2.05), 7.9, 4.1, boxstyle="round,pad=0.1", fill=False, ec=GREY, ls="--"))
     ax.text(9.3, 5.85, "a block, h[0]; then h[1], h[2]", ha="right", fontsize=9, color=GREY)
-    ax.annotate("", (1.0, 6.4), (1.0, 1.5), arrowprops={"arrowstyle": "->", "lw": 2.5, "color": GREEN})
+    ax.annotate("", (1.0, 6.9), (1.0, 1.4), arrowprops={"arrowstyle": "->", "lw": 2.5, "color": GREEN})
     ax.text(0.72, 4.0, "the residual stream: 96 numbers for each position", rotation=90, va="center", ha="center",
             fontsize=9, color=GREEN)  # fmt: skip
     for y, words, name, color in _ROWS:
@@ -92,6 +93,8 @@ def plot_gpt() -> Picture:
         ax.text(1.2, y + 0.8, "+", fontsize=13, color=GREEN, va="center")
     for y in (2.6, 4.6):
         ax.annotate("", (2.15, y), (1.05, y), arrowprops={"arrowstyle": "->", "color": GREY})
+    ax.annotate("", (1.05, 1.45), (2.15, 1.45), arrowprops={"arrowstyle": "->", "color": GREEN})
+    ax.annotate("", (2.15, 6.7), (1.05, 6.7), arrowprops={"arrowstyle": "->", "color": GREY})
     alt = (
         "From bottom to top: text to tokens; embeddings wte and wpe; three blocks, each adding to a stream of 96 "
         "numbers twice: a norm and attention, then a norm and an MLP; a last norm; the output head; softmax."
@@ -107,6 +110,7 @@ def _numbers(ax: Axes, matrix: Tensor, title: str) -> None:
     values = np.array(matrix.tolist())
     finite = np.where(np.isfinite(values), values, np.nan)
     most = max(1.0, float(np.nanmax(np.abs(finite))))
+    ax.imshow(np.where(np.isfinite(values), np.nan, FUTURE), cmap="Greys", vmin=0, vmax=1)
     ax.imshow(finite, cmap="RdBu", vmin=-1.6 * most, vmax=1.6 * most)
     for (row, column), value in np.ndenumerate(values):
         ax.text(column, row, f"{value:.2g}" if np.isfinite(value) else "−∞", ha="center", va="center", fontsize=9)
@@ -126,7 +130,7 @@ def plot_product(weights: Tensor, x: Tensor, result: Tensor) -> Picture:
 
 def plot_steps(steps: Mapping[str, Tensor], text: str) -> Picture:
     """Square matrices side by side: row looks at column."""
-    figure, axes = new_figure(9.4, 3.3, columns=len(steps))
+    figure, axes = new_figure(9.4, 4.0, columns=len(steps))
     for ax, (title, matrix) in zip(axes, steps.items(), strict=True):
         _numbers(ax, matrix, title)
         _letters(ax, text), _letters(ax, text, "y")
@@ -157,7 +161,7 @@ def _draw_map(ax: Axes, weights: Tensor, most: float = 1.0) -> object:
     """Weights (T, T) in blue, and the future, which nobody may look at, in grey."""
     future = np.triu(np.ones(weights.shape, dtype=bool), 1)
     ax.grid(False)
-    ax.imshow(np.where(future, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1)
+    ax.imshow(np.where(future, FUTURE, np.nan), cmap="Greys", vmin=0, vmax=1)
     return ax.imshow(np.ma.array(weights.numpy(), mask=future), cmap="Blues", vmin=0, vmax=most)
 
 
@@ -202,10 +206,10 @@ def plot_riddles(text: str = "to be or not") -> Picture:
         weights[0, t, max(text.rfind(" ", 0, t + 1), 0)] = 1
         weights[1, t, max(t - 1, 0)] = 1
         weights[2, t, : t + 1] = 1 / (t + 1)
-    figure, axes = new_figure(9.0, 3.1, columns=3)
+    figure, axes = new_figure(9.0, 3.9, columns=3)
     for ax, matrix, name in zip(axes, weights, "ABC", strict=True):
         future = np.triu(np.ones((T, T), dtype=bool), 1)
-        ax.imshow(np.where(future, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1)
+        ax.imshow(np.where(future, FUTURE, np.nan), cmap="Greys", vmin=0, vmax=1)
         ax.imshow(np.ma.array(matrix, mask=future), cmap="Blues", vmin=0, vmax=1)
         _letters(ax, text), _letters(ax, text, "y")
         ax.grid(False)
