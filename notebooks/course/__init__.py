@@ -25,8 +25,8 @@ LESSONS = (
     Lesson("03", "training", "How do we know that it learns?", 90),
     Lesson("04", "gradients", "What is a gradient, and what does its sign say?", 105),
     Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 115),
-    Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 90),
-    Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 100),
+    Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 100),
+    Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 120),
     Lesson("08", "scaling_up", "How does the same code run on a GPU, on several, for a day?", 90),
 )
 
