@@ -27,7 +27,8 @@ LESSONS = (
     Lesson("05", "accumulation", "How does a large batch fit into a small memory?", 115),
     Lesson("06", "overfitting", "Does it learn rules, or repeat the text?", 100),
     Lesson("07", "inside_the_gpt", "What happens between tokens and loss?", 120),
-    Lesson("08", "scaling_up", "How does the same code run on a GPU, on several, for a day?", 90),
+    Lesson("08", "scaling_up", "How does the same code run on a GPU, on several, for a day?", 100),
+    Lesson("09", "your_gpt", "Can you write all of it yourself, on a text of your own?", 150),
 )
 
 
