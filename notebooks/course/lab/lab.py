@@ -22,9 +22,9 @@ from course.lab.prediction import Prediction
 from course.lab.presets import Preset
 from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
 from course.lab.sample import short_sample
-from course.lab.threads import fastest_threads
 from course.lab.view import LabView
 from course.lab.worker import Worker, in_a_quiet_moment, warm_up
+from course.threads import fastest_threads
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError
