@@ -5,7 +5,7 @@ view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `cho
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import ipywidgets as widgets
 
+from course.cells import fastest_threads
 from course.lab import table
 from course.lab.controls import keep_product, make_control
 from course.lab.costs import memory_in_use
@@ -24,7 +25,7 @@ from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOP
 from course.lab.sample import short_sample
 from course.lab.view import LabView
 from course.lab.worker import Worker, in_a_quiet_moment, warm_up
-from course.threads import fastest_threads
+from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError
@@ -35,9 +36,17 @@ from gptlib.trainer import CHANGEABLE, Trainer
 DRAWING_SHARE, SAMPLING_SHARE = 0.03, 0.02
 LAST_SAMPLE = 1.0  # seconds at most
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
-# A model small enough that a run takes seconds on two CPU cores, and still a GPT in every part.
-DEFAULTS = {"n_layer": 3, "n_embd": 96, "block_size": 32, "batch_size": 16, "learning_rate": 4e-3}
-DEFAULTS |= {"max_iters": 300, "eval_interval": 50, "eval_iters": 5, "log_interval": 5, "warmup_iters": 30}
+# Ends in words after 6 s of one core: validation loss 1.93 (EXPERIMENTS.md). Small, and still a GPT in every part.
+DEFAULTS = {"n_layer": 2, "n_embd": 64, "block_size": 64, "batch_size": 24, "max_iters": 250, "schedule": "linear"}
+DEFAULTS |= {"optimizer": "muon", "learning_rate": 1.5e-2, "muon_lr": 5e-2, "warmup_iters": 10}
+DEFAULTS |= {"eval_interval": 50, "eval_iters": 5, "log_interval": 5}
+# A lab that is about the learning rate trains with AdamW, whose rate it is.
+ADAMW = {"optimizer": "adamw", "learning_rate": 1e-2}
+
+
+def defaults(names: Iterable[str]) -> dict[str, Any]:
+    """The settings of a lab that gives or moves those of these names."""
+    return DEFAULTS | (ADAMW if "learning_rate" in names and "optimizer" not in names else {})
 
 
 class Lab:
@@ -55,7 +64,7 @@ class Lab:
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
         stop_diverged: whether a run ends when its loss stays far above where it began.
-        settings: any setting of `TrainConfig` that differs from `DEFAULTS`.
+        settings: any setting of `TrainConfig` that differs from `defaults`.
     """
 
     _by_place: ClassVar[dict[tuple[str, str], "Lab"]] = {}
@@ -71,7 +80,7 @@ class Lab:
         stop_diverged: bool = True,
         **settings: Any,
     ):
-        self.own = TrainConfig(**(DEFAULTS | settings))
+        self.own = TrainConfig(**(defaults([*sliders, *settings]) | settings))
         self.named = isinstance(dataset, str)
         if self.named:
             self.own = replace(self.own, dataset=dataset)
@@ -410,9 +419,8 @@ class Lab:
         return run
 
     def __repr__(self) -> str:
-        return f"<live lab: {', '.join(self.sliders)}>"
+        return f"live lab: {', '.join(self.sliders)}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""
-        view = self.view.box._repr_mimebundle_() or {}
-        return {"text/plain": repr(self)} | {kind: value for kind, value in view.items() if "widget-view" in kind}
+        return in_place_of(repr(self)) | widgets_only(self.view.box)

@@ -73,7 +73,7 @@ class LabView:
             return []
         tooltip = f"Predict: {prediction.question}"
         self.choice = widgets.RadioButtons(
-            options=prediction.choices, index=None, tooltip=tooltip, layout={"width": "auto"}
+            options=prediction.shuffled, index=None, tooltip=tooltip, layout={"width": "auto"}
         )
         self.skip_button = self._button("Skip", "Run without a prediction", self.lab.unlock)
         self.choice.observe(lambda change: self.lab.predict(self.choice.value), names="index")

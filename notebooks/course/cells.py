@@ -1,4 +1,4 @@
-"""How many CPU threads cells and live runs compute with: as many as are fast just now."""
+"""What every cell of the course gets: as many CPU threads as are fast just now, and errors of one line."""
 
 import time
 from functools import cache
@@ -6,6 +6,8 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from IPython import get_ipython
+
+from gptlib.errors import UserError
 
 LOOK_AGAIN = 30.0  # seconds
 
@@ -33,13 +35,15 @@ def fastest_threads(repeats: int = 5) -> int:
 
 
 @cache
-def choose_threads_in_cells() -> None:
-    """From now on, cells start with the number of threads that is fastest; it only ever goes down.
+def set_up_cells() -> None:
+    """From now on, cells start with the number of threads that is fastest, and `UserError` has no traceback.
 
-    So equal cells give equal numbers unless the computer gets busy, and then nothing stands still for minutes.
+    The number only ever goes down: equal cells give equal numbers unless the computer gets busy, and then nothing
+    stands still for minutes.
     """
     if (shell := get_ipython()) is None:
         return
+    UserError._render_traceback_ = lambda error: [f"{type(error).__name__}: {error}"]  # which IPython looks for
     looked = -LOOK_AGAIN
 
     def look(*_: object) -> None:
