@@ -20,7 +20,7 @@ from course.lab.lab import DEFAULTS
 from gptlib import Dataset, TrainConfig, Trainer, TrainStep, exact_loss
 from gptlib.files import atomic_write
 
-SEEDS = (1337, 1, 2, 3, 4, 5, 6, 7)
+SEEDS = (1337, 1, 2, 3, 4, 5)
 WAYS = {
     "once": {"threads": 1},
     "again": {"threads": 1},
@@ -33,7 +33,7 @@ MEASURED = 200_000  # held-out characters
 def run(seed: int, threads: int) -> dict:
     """One run: the training loss of every step, and the validation loss at the end."""
     data = Dataset.open("data-by-char")
-    config = TrainConfig(**(DEFAULTS | {"log_interval": 1, "eval_interval": 300, "seed": seed, "threads": threads}))
+    config = TrainConfig(**(DEFAULTS | {"log_interval": 1, "eval_interval": 250, "seed": seed, "threads": threads}))
     trainer = Trainer(config, data)
     losses = [event.loss for event in trainer if isinstance(event, TrainStep)]
     return {"losses": losses, "val": exact_loss(trainer.model, data.val[:MEASURED]).mean}
@@ -50,7 +50,7 @@ def compared(first: dict, other: dict) -> dict:
     """From which step on the training losses differ at all, by how much at most, and how far the ends are apart."""
     apart = [abs(a - b) for a, b in zip(first["losses"], other["losses"], strict=True)]
     begins = next((step for step, difference in enumerate(apart) if difference), None)
-    by_step = {str(step): apart[step] for step in (0, 1, 10, 30, 100, 200, 299)}
+    by_step = {str(step): apart[step] for step in (0, 1, 3, 10, 30, 100, len(apart) - 1)}
     return {"first_different_step": begins, "difference": by_step, "most": max(apart), "val": round(other["val"], 4)}
 
 

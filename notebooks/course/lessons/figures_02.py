@@ -89,7 +89,7 @@ def plot_window(text: str) -> Picture:
     ax.grid(False)
     ax.spines[["bottom", "left"]].set_visible(False)
     pairs = size * (size + 1) // 2
-    ax.set_title(f"one window: {size} predictions, {pairs} blue squares", loc="left", fontsize=10)
+    ax.set_title(f"{size} predictions, {pairs} blue squares", loc="left", fontsize=10)
     alt = f"A triangle: position 0 looks at one character, position {size - 1} at {size}; {pairs} squares in all."
     return Picture(figure, f"what each position of {text!r} looks at", alt)
 
@@ -109,18 +109,12 @@ def plot_loss_by_position(
         seen, means, error = np.arange(1, size + 1), curve.numpy(), errors[size].numpy()
         ax.fill_between(seen, means - error, means + error, color=color, alpha=0.2, lw=0)
         ax.plot(seen, means, color=color, marker=marker, ms=3, lw=1.2)
-        ax.annotate(
-            f"block_size {size}",
-            (size, means[-1]),
-            (3, 9),
-            textcoords="offset points",
-            color=color,
-            fontsize=9,
-            ha="center",
-        )
+        place = {"xytext": (4, 9) if size > 8 else (0, 12), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(f"block_size {size}", (size, means[-1]), **place, color=color, fontsize=9)
     for n, loss in enumerate(counts[1:], start=1):
-        ax.plot([n - 0.45, n + 0.45], [loss, loss], color=GREY, lw=2.2)
-        ax.text(n + 0.7, loss, f"counting, {KNOWN[n]}: {loss:.2f}", color=GREY, fontsize=8, va="center")
+        ax.plot([n - 0.45, n + 0.45], [loss, loss], color=GREY, lw=2.4)
+        ax.plot([n, 9.6], [loss, loss], color=GREY, lw=0.6, ls=":")
+        ax.text(9.8, loss, f"counting, {KNOWN[n]}: {loss:.2f}", color=GREY, fontsize=8.5, va="center")
     longest = max(curves)
     ticks = [n for n in (1, 6, 16, 24, 32, 40, 48, 56, 64) if n <= longest]
     ax.set_xticks(ticks, [str(n) for n in ticks])
@@ -149,10 +143,8 @@ def plot_block_sizes(results: Mapping[str, Any]) -> Picture:
         for size, values in losses.items():
             left.plot([size] * len(values), values, marker, ms=4, color=color, alpha=0.7, mec="none")
         left.plot(sizes, [mean(values) for values in losses.values()], color=color, lw=1)
-        left.annotate(
-            f"{steps:,} steps", (sizes[-1], mean(losses[sizes[-1]])), (-4, 6), textcoords="offset points",
-            color=color, fontsize=9, ha="right",
-        )  # fmt: skip
+        place = {"xytext": (8, 0), "textcoords": "offset points", "color": color, "fontsize": 9}
+        left.annotate(f"{steps:,} steps", (sizes[0], mean(losses[sizes[0]])), **place)
         shown[steps] = {size: mean(values) for size, values in losses.items()}
         parts.append(f"{steps} steps: " + ", ".join(f"{m:.2f} with {size}" for size, m in shown[steps].items()))
         if 64 in sizes:
