@@ -1,8 +1,10 @@
 # make lab      open the course in JupyterLab
+# make check    what to run while you work: lint and the quick tests, in a minute
 # make test     everything that must pass
 # make execute  run the notebooks from the top and store their outputs
 # make serve    the lessons as pages with live sliders, by Voila
 # make site     the web site of the course, in _site/index.html
+# make gpu      everything we want to know from a GPU: make gpu TEXT=the classic Shakespeare file
 # Each builds .venv the first time, or adds to it, and again only when the pins change. No make? See "Set-up" in README.md.
 
 PYTHON ?= python3
@@ -11,30 +13,40 @@ READY  := .venv/.ready
 TOOLS  := .venv/.ready-dev
 CORPUS := data/data-by-char/meta.json
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WORKERS ?= 2
+PYTEST  := pytest -n $(WORKERS)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The tools of .venv come first, as in an activated environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # One torch thread: with two, a busy neighbour on one of two cores makes a step ten times slower (EXPERIMENTS.md).
-test execute: export OMP_NUM_THREADS ?= 1
+execute: export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab test execute site serve clean
+.PHONY: lab check test execute site serve gpu clean
 
 lab: $(CORPUS)
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
 
+check: $(TOOLS) $(CORPUS)
+	ruff check .
+	ruff format --check .
+	$(PYTEST) --dist loadgroup --no-loadscope-reorder -m "not slow" --ignore=tests/browser
+
 test: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	pytest
-	pytest --nbval notebooks
+	$(PYTEST) --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) --dist loadfile --nbval notebooks
 
 execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
 
 serve: $(TOOLS) $(CORPUS)
 	voila --no-browser notebooks
+
+gpu: $(TOOLS)
+	python tests/benchmarks/gpu.py $(TEXT)
 
 site: $(TOOLS) $(CORPUS)
 	python site/build.py _site

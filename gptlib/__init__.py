@@ -1,32 +1,40 @@
-"""A small GPT, its trainer, and what the course's notebooks measure with them."""
+"""A small GPT and its trainer."""
 
-from importlib import import_module
-from typing import Any
+import sys
 
+from gptlib.errors import UsageError, UserError, end_quietly_when_interrupted
+
+if sys.argv[:1] == ["-m"]:  # `python -m gptlib.train`: Ctrl-C may come while torch is imported
+    end_quietly_when_interrupted()
+
+from gptlib.config import GPTConfig, TrainConfig
+from gptlib.dataset import Dataset
+from gptlib.evaluation import estimate_loss, exact_loss
+from gptlib.events import Estimate, Evaluation, Heartbeat, Saved, TrainStep
+from gptlib.model import GPT
+from gptlib.sampling import generate, sample_text
+from gptlib.tokenizer import BPETokenizer, CharTokenizer
+from gptlib.trainer import Trainer
 from gptlib.version import __version__
 
-# Where each public name lives. They are imported at first use, because torch takes seconds: preparing
-# a text, or reading --help, does not need it.
-_NAMES = {
-    "config": ("GPTConfig", "TrainConfig"),
-    "dataset": ("Dataset",),
-    "errors": ("UsageError", "UserError"),
-    "evaluation": ("estimate_loss", "exact_loss"),
-    "events": ("Estimate", "Evaluation", "Progress", "Saved", "TrainStep"),
-    "model": ("GPT",),
-    "sampling": ("generate", "sample_text"),
-    "tokenizer": ("BPETokenizer", "CharTokenizer"),
-    "trainer": ("Trainer",),
-}
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
-__all__ = [*_HOME, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'gptlib' has no attribute {name!r}")
-    return getattr(import_module(f"gptlib.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "GPT",
+    "BPETokenizer",
+    "CharTokenizer",
+    "Dataset",
+    "Estimate",
+    "Evaluation",
+    "GPTConfig",
+    "Heartbeat",
+    "Saved",
+    "TrainConfig",
+    "TrainStep",
+    "Trainer",
+    "UsageError",
+    "UserError",
+    "__version__",
+    "estimate_loss",
+    "exact_loss",
+    "generate",
+    "sample_text",
+]

@@ -1,10 +1,10 @@
-"""The settings of a run: one documented line a field, one place where they are checked."""
+"""The settings of a run: one documented line per field, checked in one place."""
 
 import argparse
 import difflib
+import math
 import operator
 import os
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,39 +15,29 @@ from gptlib.errors import UsageError
 
 
 def setting(default: Any, doc: str, *, choices: tuple[str, ...] = (), **limits: float) -> Any:
-    """A dataclass field that knows its meaning and its range, by the names in `_WITHIN`; `check` enforces them."""
+    """A dataclass field with its meaning and its range: at_least, above, at_most, below; `check` enforces them."""
     limits = {name.replace("_", " "): bound for name, bound in limits.items()}
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
-
-
-LARGEST_SEED = 2**32 - 1  # torch takes a few bits more
-# More than these is a slip, and would end in an error that nobody can read.
-LARGEST_COUNT = 10**6  # of what a step or an evaluation holds
-LARGEST_STEP = 10**12
-MOST_LAYERS = 10**4  # and heads
-LONGEST_SHOWN = 200  # characters of a wrong value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The shape of the model, without the vocabulary, which comes from the dataset."""
 
-    block_size: int = setting(
-        64, "tokens the model may look back on (context length T)", at_least=1, at_most=LARGEST_COUNT
-    )
-    n_layer: int = setting(4, "transformer blocks", at_least=1, at_most=MOST_LAYERS)
-    n_head: int = setting(4, "attention heads in each block (H)", at_least=1, at_most=MOST_LAYERS)
-    n_embd: int = setting(
-        128, "width: numbers that describe one token (C); a multiple of n_head", at_least=1, at_most=LARGEST_COUNT
-    )
-    dropout: float = setting(0.0, "share of activations set to zero while training", at_least=0, below=1)
-    bias: bool = setting(True, "biases in linear layers and layer norms, as GPT-2 has them")
+    block_size: int = setting(64, "context length T: tokens the model can look back on", at_least=1)
+    n_layer: int = setting(4, "transformer blocks", at_least=1)
+    n_head: int = setting(4, "attention heads per block (H)", at_least=1)
+    n_embd: int = setting(128, "embedding width C; a multiple of n_head", at_least=1)
+    dropout: float = setting(0.0, "dropout probability while training", at_least=0, below=1)
+    bias: bool = setting(True, "biases in linear layers and layer norms, as in GPT-2")
     attention: str = setting("fused", "attention code", choices=("fused", "naive"))
-    activation: str = setting("gelu", "bend of the MLP; gelu_tanh is GPT-2's slower one", choices=("gelu", "gelu_tanh"))
-    positions: str = setting("learned", "how a token knows its place", choices=("learned", "rotary"))
-    qk_norm: bool = setting(False, "queries and keys of one length (Henry et al. 2020)")
-    smear: bool = setting(False, "each token takes in a learned share of the one before it (modded-nanogpt)")
-    bigram: bool = setting(False, "a learned vector for each pair of neighbouring tokens (modded-nanogpt)")
+    activation: str = setting(
+        "gelu", "activation function of the MLP; gelu_tanh is GPT-2's approximation", choices=("gelu", "gelu_tanh")
+    )
+    positions: str = setting("learned", "position encoding; rotary is RoPE", choices=("learned", "rotary"))
+    qk_norm: bool = setting(False, "normalize queries and keys (QK-norm, Henry et al. 2020)")
+    smear: bool = setting(False, "add a learned fraction of the previous token's embedding (modded-nanogpt)")
+    bigram: bool = setting(False, "add a learned embedding of each pair of neighboring tokens (modded-nanogpt)")
 
     def __post_init__(self):
         check(self)
@@ -59,62 +49,54 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig(Architecture):
-    """Everything that fixes a model's parameters."""
+    """The configuration of a model."""
 
-    vocab_size: int = setting(65, "different tokens (V)", at_least=1, at_most=2**32)
+    vocab_size: int = setting(65, "number of different tokens (V)", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Architecture):
-    """Everything that fixes a training run. The defaults suit a laptop's CPU."""
+    """The configuration of a training run. The defaults suit a laptop's CPU."""
 
-    dataset: str = setting("data-by-char", "folder of the prepared text, or its name in the course's data/")
-    train_fraction: float = setting(1.0, "share of the training text that is used, from its start", above=0, at_most=1)
+    dataset: str = setting("data-by-char", "folder of a prepared text, or its name in the course's data/")
+    train_fraction: float = setting(1.0, "fraction of the training text to use, from its start", above=0, at_most=1)
     out_dir: str = setting("", "folder for checkpoints, config and log; empty: nothing is written")
-    init_from: str = setting("scratch", "'scratch', 'resume' (go on from out_dir), or a checkpoint folder: its weights")
-    seed: int = setting(1337, "fixes the initial weights, the batches and dropout", at_least=0, at_most=LARGEST_SEED)
-
-    max_iters: int = setting(2000, "optimiser steps", at_least=0, at_most=LARGEST_STEP)
-    batch_size: int = setting(12, "sequences in one micro-batch (B)", at_least=1, at_most=LARGEST_COUNT)
-    gradient_accumulation_steps: int = setting(
-        1, "micro-batches, in each process, whose gradients make one step", at_least=1, at_most=LARGEST_COUNT
+    init_from: str = setting(
+        "scratch", "'scratch', 'resume' (continue the run in out_dir), or a checkpoint: its weights"
     )
+    seed: int = setting(1337, "seed of the initial weights, the batches and dropout", at_least=0)
+
+    max_iters: int = setting(2000, "optimizer steps", at_least=0)
+    batch_size: int = setting(12, "sequences per micro-batch (B)", at_least=1)
+    gradient_accumulation_steps: int = setting(1, "micro-batches per optimizer step, over all processes", at_least=1)
 
     optimizer: str = setting("adamw", "muon: Muon for the matrices of the blocks", choices=("adamw", "muon"))
-    learning_rate: float = setting(3e-3, "largest step size", above=0)
-    muon_lr: float = setting(0.02, "the same for Muon's matrices, with optimizer = 'muon'", above=0)
-    min_lr: float = setting(0.0, "step size at the end of the schedule", at_least=0)
-    warmup_iters: int = setting(
-        50, "steps in which the rate climbs from 0 to learning_rate", at_least=0, at_most=LARGEST_STEP
-    )
-    schedule: str = setting("cosine", "how the rate falls after that", choices=("cosine", "linear", "constant"))
-    weight_decay: float = setting(0.1, "pull of the matrices towards zero", at_least=0)
-    beta1: float = setting(0.9, "AdamW: memory of the gradient's mean", at_least=0, below=1)
-    beta2: float = setting(0.99, "AdamW: memory of the gradient's square", at_least=0, below=1)
-    grad_clip: float = setting(1.0, "longest gradient that is used as it is; 0: never shortened", at_least=0)
-    max_bad_steps: int = setting(
-        10, "steps in a row that are skipped as not finite before the run stops", at_least=1, at_most=LARGEST_STEP
+    learning_rate: float = setting(3e-3, "peak learning rate", above=0)
+    muon_lr: float = setting(0.02, "peak learning rate of Muon's matrices", above=0)
+    min_lr: float = setting(0.0, "learning rate at the end of the schedule", at_least=0)
+    warmup_iters: int = setting(50, "steps of linear warm-up", at_least=0)
+    schedule: str = setting("cosine", "learning-rate decay", choices=("cosine", "linear", "constant"))
+    weight_decay: float = setting(0.1, "weight decay of the matrices", at_least=0)
+    beta1: float = setting(0.9, "AdamW: decay of the gradient's moving average", at_least=0, below=1)
+    beta2: float = setting(0.99, "AdamW: decay of the squared gradient's moving average", at_least=0, below=1)
+    grad_clip: float = setting(
+        1.0, "largest gradient norm; longer gradients are scaled down; 0: no clipping", at_least=0
     )
 
-    eval_interval: int = setting(250, "steps between two evaluations", at_least=1, at_most=LARGEST_STEP)
-    eval_iters: int = setting(
-        20, "random batches of each split that one evaluation averages", at_least=1, at_most=LARGEST_COUNT
-    )
-    keep_checkpoints: int = setting(
-        2, "checkpoints kept beside best: latest and those before it", at_least=2, at_most=10_000
-    )
-    log_interval: int = setting(10, "steps between two logged training losses", at_least=1, at_most=LARGEST_STEP)
+    eval_interval: int = setting(250, "steps between two evaluations", at_least=1)
+    eval_iters: int = setting(20, "random batches of each split per evaluation", at_least=1)
+    patience: int = setting(0, "stop after this many evaluations without improvement; 0: never", at_least=0)
+    keep_checkpoints: int = setting(2, "newest checkpoints to keep, beside the best", at_least=2)
+    log_interval: int = setting(10, "steps between two logged training losses", at_least=1)
 
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-    dtype: str = setting("auto", "arithmetic of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
-    parallel: str = setting(
-        "ddp", "what each of several processes holds: the model (ddp) or a part of it (fsdp)", choices=("ddp", "fsdp")
-    )
-    compile: bool = setting(False, "compile the model by torch.compile (worth it on GPUs)")
-    threads: int = setting(0, "CPU threads; 0: as many as torch chooses", at_least=0, at_most=1000)
+    dtype: str = setting("auto", "precision of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
+    parallel: str = setting("ddp", "each process holds the model (ddp) or a shard (fsdp)", choices=("ddp", "fsdp"))
+    compile: bool = setting(False, "torch.compile the model (worth it on GPUs)")
+    threads: int = setting(0, "CPU threads; 0: torch decides", at_least=0)
 
-    wandb_log: bool = setting(False, "send the events to Weights & Biases too (pip install wandb)")
-    wandb_project: str = setting("gptlib", "the project's name there")
+    wandb_log: bool = setting(False, "log to Weights & Biases too (pip install wandb)")
+    wandb_project: str = setting("gptlib", "its project there")
 
     def __post_init__(self):
         super().__post_init__()
@@ -125,7 +107,7 @@ class TrainConfig(Architecture):
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens that one optimiser step learns from, in each process."""
+        """Tokens per optimizer step, over all processes."""
         return self.batch_size * self.gradient_accumulation_steps * self.block_size
 
     def model_config(self, vocab_size: int) -> GPTConfig:
@@ -144,23 +126,12 @@ def check(config: Any) -> None:
     for f in fields(config):
         value = getattr(config, f.name)
         right_type = isinstance(value, (int, float) if f.type is float else f.type)
-        storable = not isinstance(value, str) or (  # as TOML and JSON, and as a name
-            value == value.encode(errors="replace").decode() and "\0" not in value
-        )
-        if not right_type or not storable or (isinstance(value, bool) and f.type is not bool):
-            raise UsageError(f"{f.name} = {_shown(value)}: must be {describe(f)}")
-        finite = f.type is not float or abs(value) <= sys.float_info.max  # which nan is not, nor an int of 400 digits
+        if not right_type or (isinstance(value, bool) and f.type is not bool):
+            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
         inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
-        if not finite or not inside or (f.metadata["choices"] and value not in f.metadata["choices"]):
-            raise UsageError(f"{f.name} = {_shown(value)}: must be {describe(f)} ({f.metadata['doc']})")
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
-        text = hex(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+        finite = f.type is not float or math.isfinite(value)
+        if not (inside and finite) or (f.metadata["choices"] and value not in f.metadata["choices"]):
+            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
 
 
 def describe(f: Any) -> str:
@@ -173,7 +144,7 @@ def describe(f: Any) -> str:
 
 # --- reading: defaults < TOML file < command line ---------------------------------------------------
 
-FOLDERS = ("dataset", "out_dir", "init_from")  # in which ~ is the user's own folder, also behind `--out_dir=`
+FOLDERS = ("dataset", "out_dir", "init_from")  # here ~ is the home folder, in `--out_dir=~/x` too
 
 Config = TypeVar("Config")
 
@@ -199,7 +170,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
 
 
@@ -209,7 +180,7 @@ def _from_text(f: Any, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         return f.type(text)
     except (ValueError, KeyError):
-        raise UsageError(f"{f.name} = {_shown(text)}: must be {describe(f)} ({f.metadata['doc']})") from None
+        raise UsageError(f"{f.name} = {text!r}: must be {describe(f)} ({f.metadata['doc']})") from None
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -219,18 +190,18 @@ def _unknown(name: str, known: Mapping[str, Any]) -> str:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse that reports in one line, as everything here does."""
+    """argparse that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
+        """Raise instead of printing the usage."""
         raise UsageError(f"{message}; --help lists what is allowed")
 
 
 def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | None = None, toml: str = "") -> Config:
-    """The config that a command line asks for; it may name a TOML file first, if `toml` is a metavar for it.
+    """Build a config from a command line; a TOML file may come first, if `toml` is the metavar for it.
 
-    argparse reads the words; `read_config` gives them their types, so that a TOML value and a
-    command-line value are refused by the same sentence.
+    argparse splits the words; `read_config` converts and checks them, so a TOML value and a command-line value are
+    refused with the same sentence.
     """
     parser = ArgumentParser(prog=prog, description=doc, allow_abbrev=False)
     if toml:
@@ -248,7 +219,7 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | 
 
 
 def as_arguments(config: Any) -> list[str]:
-    """The arguments from which `read_command_line` makes this config: those that differ from the defaults."""
+    """The command-line arguments for this config: the settings that differ from the defaults."""
     return [
         f"--{f.name}={str(value).lower() if f.type is bool else value}"
         for f in fields(config)

@@ -125,8 +125,8 @@ class Dataset:
         characters = self.meta.get("val_characters") or len(self.tokenizer.decode(self.val))
         return loss / math.log(2) * len(self.val) / characters
 
-    def digest(self) -> str:
-        """A short name of the text: of how long its splits are, and of some hundred tokens of each."""
+    def fingerprint(self) -> str:
+        """A hash of the split lengths and of 500 tokens of each split, to tell one text from another."""
         digest = hashlib.sha256()
         for tokens in (self.train, self.val):
             places = np.linspace(0, len(tokens) - 1, LOOKED_AT).astype(np.int64)

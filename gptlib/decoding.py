@@ -12,10 +12,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gptlib.config import GPTConfig
 from gptlib.errors import UserError
-from gptlib.model import GPT, QK_SCALE, KVCache
+from gptlib.model import GPT, QK_SCALE
 
 FEW = 2048  # numbers
+
+
+class KVCache:
+    """Keys and values of the tokens read so far, so that generating one more token computes one column only.
+
+    Memory for `block_size` tokens is allocated once, (n_layer, 2, B, H, block_size, C / H); `length` of them are
+    filled. `last_tokens` are the two read last, which `smear` and `bigram` need.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        shape = (config.n_layer, 2, batch_size, config.n_head, config.block_size, config.n_embd // config.n_head)
+        self.memory = torch.empty(shape, device=device, dtype=dtype)
+        self._no_tokens = torch.empty((batch_size, 0), dtype=torch.int64, device=device)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all tokens."""
+        self.length, self.last_tokens = 0, self._no_tokens
+
+    def advance(self, idx: Tensor) -> None:
+        """Count tokens (B, T) as read, once every layer has stored their keys and values."""
+        self.length += idx.size(1)
+        self.last_tokens = torch.cat([self.last_tokens, idx], dim=1)[:, -2:]
 
 
 class Decoder:

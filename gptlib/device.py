@@ -1,16 +1,12 @@
-"""Where to compute and in which arithmetic: the few choices that depend on the machine."""
+"""Device and precision: the few choices that depend on the machine."""
 
-import importlib.util
-import os
-import shutil
 import sys
-import sysconfig
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 
-from gptlib.errors import UsageError, first_line
+from gptlib.errors import UsageError
+from gptlib.model import GPT, flops_per_token
 
 
 def pick_device(name: str) -> torch.device:
@@ -36,25 +32,23 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    """The context in which matrix products run in `dtype` while weights stay in float32."""
+    """Mixed precision: matrix products in `dtype`, weights in float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:
-    """TF32 on NVIDIA GPUs: never where float32 was asked for, and allowed for what half precision leaves in float32."""
+    """On NVIDIA GPUs: no TF32 if float32 was asked for; TF32 for what mixed precision leaves in float32."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("highest" if dtype == torch.float32 else "high")
 
 
-# Products and sums a second of dense matrices in bfloat16, with float32 sums; V100 and T4, which have none: float16.
-# As tables give them that quote NVIDIA's data sheets, and its Ada white paper for the RTX 4090 (165.2). Where only the
-# number "with sparsity" is given, half of it: B200 4,500; H200 and H100 SXM 1,979; H100 NVL 1,671; H100 PCIe 1,513;
-# L4 242. The first entry whose words are all in the device's name counts.
+# Peak dense bfloat16 FLOP/s (float16 for V100 and T4), from NVIDIA's data sheets. Where only the number "with sparsity"
+# is given, half of it. The first entry whose words are all in the device's name counts; None: not known.
 PEAK_FLOPS = {
-    "Laptop": None,  # a smaller chip under the same name
+    "Laptop": None,
     "4090 D": None,
     "B200": 2250e12,
-    "H200 NVL": None,  # not confirmed
+    "H200 NVL": None,
     "H200": 989e12,
     "H100 NVL": 835e12,
     "H100 PCIe": 756e12,
@@ -70,15 +64,21 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
-    """What the device could do at most in half precision; None where that is not known, and in float32."""
+    """Peak FLOP/s of the device in half precision; None if not known, and in float32."""
     if device.type != "cuda" or dtype == torch.float32:
         return None
     words = torch.cuda.get_device_name(device).replace("-", " ").split()
     return next((peak for name, peak in PEAK_FLOPS.items() if set(name.split()) <= set(words)), None)
 
 
+def mfu(model: GPT, tokens_per_second: float, device: torch.device, dtype: torch.dtype) -> float | None:
+    """Model FLOPs utilization of one device: achieved / peak FLOP/s; None if the peak is not known."""
+    peak = peak_flops(device, dtype)
+    return flops_per_token(model) * tokens_per_second / peak if peak else None
+
+
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes so far: of tensors on a GPU by CUDA, else of the whole process; None where nobody counts."""
+    """Peak memory so far in bytes: of CUDA's allocator, else of the process; None where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -87,23 +87,3 @@ def peak_memory(device: torch.device) -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def compile_obstacle(device: torch.device) -> str:
-    """What `torch.compile` lacks on this machine, with the remedy; empty if it has what it needs."""
-    compilers = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
-    if not any(shutil.which(name) for name in compilers if name):
-        return "no C++ compiler; install g++ (Debian, Ubuntu: apt install g++), or set CXX"
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return "no Python.h; install Python's headers (Debian, Ubuntu: apt install python3-dev)"
-    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
-        return "no triton; pip install triton"
-    return ""
-
-
-def compile_failure(error: RuntimeError) -> str:
-    """What went wrong when `torch.compile` was tried, in a line with the remedy."""
-    cause = getattr(error, "inner_exception", error)  # of torch's own errors, which go on for pages
-    reason = first_line(cause)
-    remedy = "set CXX to a C++ compiler that works" if "C++ compile" in reason else "leave it out by --compile=false"
-    return f"{type(cause).__name__}: {reason}; {remedy}"

@@ -1,10 +1,10 @@
-"""Several processes as one run: set up by torchrun, and the few things that they do together.
+"""Distributed training: the processes that torchrun started, and the collectives of a run.
 
     torchrun --standalone --nproc_per_node=8 -m gptlib.train CONFIG.toml
 
-Each process takes its part of every step's sequences. With `parallel = "ddp"` each holds the whole model and
-their gradients are averaged; with "fsdp" each holds a part of every matrix, and lends it to the others for as long
-as they compute with it (Zhao et al. 2023, PyTorch FSDP).
+Each process takes its micro-batches of every step. With `parallel = "ddp"` each holds a copy of the model, and
+gradients are averaged (all-reduce). With "fsdp" each holds a shard of every parameter, gathered while it is needed
+(Zhao et al. 2023, PyTorch FSDP).
 """
 
 import os
@@ -23,7 +23,7 @@ from gptlib.errors import UsageError, UserError
 
 @dataclass(frozen=True)
 class DistEnv:
-    """This process among all that make the run: number `rank` of `size`, number `local_rank` on its machine."""
+    """This process: `rank` of `size` (the world size), and `local_rank` on its machine."""
 
     rank: int = 0
     size: int = 1
@@ -32,19 +32,19 @@ class DistEnv:
 
     @property
     def is_main(self) -> bool:
-        """Whether this one writes: files, and to the terminal."""
+        """Whether this rank writes files and to the terminal."""
         return self.rank == 0
 
     @property
     def sharded(self) -> bool:
-        """Whether each process holds a part of the model only."""
+        """Whether each process holds only a shard of the model (FSDP)."""
         return self.size > 1 and self.parallel == "fsdp"
 
     def device(self, name: str) -> torch.device:
-        """The device of this process: with CUDA each on its machine has a GPU of its own.
+        """The device of this process; with CUDA, each process of a machine has its own GPU.
 
         Raises:
-            UsageError: more processes than GPUs, or a device that several processes cannot use.
+            UsageError: more processes than GPUs, or a device that cannot be used by several processes.
         """
         device = pick_device(name)
         if self.size == 1 or device.type == "cpu":
@@ -53,13 +53,27 @@ class DistEnv:
             raise UsageError("device = 'mps': several processes need cuda or cpu; add --device=cpu")
         if self.local_rank >= torch.cuda.device_count():
             raise UsageError(
-                f"process {self.local_rank} of this machine has no GPU of its own: it has "
-                f"{torch.cuda.device_count()}; lower torchrun's --nproc_per_node"
+                f"local rank {self.local_rank} has no GPU: this machine has {torch.cuda.device_count()}; "
+                "lower torchrun's --nproc_per_node"
             )
         return torch.device("cuda", self.local_rank)
 
+    def micro_steps(self, config: TrainConfig) -> int:
+        """The micro-batches of a step that this rank computes.
+
+        Raises:
+            UsageError: they cannot be divided evenly among the processes.
+        """
+        steps = config.gradient_accumulation_steps
+        if steps % self.size:
+            raise UsageError(
+                f"gradient_accumulation_steps = {steps}: must be a multiple of the {self.size} processes, "
+                "which share the micro-batches of a step"
+            )
+        return steps // self.size
+
     def wrap_model(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Bring the model to its device; return what to call for forward passes whose gradients are shared."""
+        """Move the model to its device and wrap it in DDP or FSDP; call the result for forward passes."""
         if self.sharded:
             from torch.distributed.fsdp import fully_shard
 
@@ -73,112 +87,99 @@ class DistEnv:
         return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
     def grad_sync(self, forward: nn.Module, last: bool) -> AbstractContextManager:
-        """The context of a micro-batch: gradients travel between processes at the last one only."""
+        """The context of a micro-batch: gradients are synchronized only at the last one (DDP's no_sync)."""
         if self.sharded:
             forward.set_requires_gradient_sync(last)
         elif self.size > 1 and not last:
             return forward.no_sync()
         return nullcontext()
 
-    # --- what all do together ---------------------------------------------------------------------
+    # --- collectives: every process must call them -----------------------------------------------------
 
-    def any(self, flag: bool) -> bool:
-        """Whether it is true in any process; all must ask."""
-        return flag if self.size == 1 else bool(self.gather(torch.tensor(int(flag))).any())
+    def any_rank(self, flag: bool) -> bool:
+        """Whether `flag` is true on any rank."""
+        return flag if self.size == 1 else bool(self.all_gather(torch.tensor(int(flag))).any())
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """The tensors of all processes in their order: one more dimension in front."""
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all ranks, stacked along a new first dimension."""
         if self.size == 1:
             return tensor[None]
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
         dist.all_gather(parts, tensor)
         return torch.stack(parts)
 
-    def collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The whole of each, put together one by one, in the main process's memory; nothing elsewhere."""
-        collected = {}
+    def gather_full_state_dict(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Every tensor in full, in the main process's CPU memory; an empty dict on the other ranks."""
+        gathered = {}
         for name, tensor in tensors.items():
-            tensor = whole(tensor)
+            tensor = full_tensor(tensor)
             if self.is_main:
-                collected[name] = tensor.detach().cpu()
-        return collected
+                gathered[name] = tensor.detach().cpu()
+        return gathered
 
-    def wait(self) -> None:
-        """Until all have come here."""
-        self.any(False)
-
-    @contextmanager
-    def local_rank_zero_first(self) -> Iterator[None]:
-        """One process of each machine does it, then the others, who find it done."""
-        if self.local_rank:
-            self.wait()
-        yield
-        if not self.local_rank:
-            self.wait()
+    def barrier(self) -> None:
+        """Wait until every rank has come here."""
+        self.any_rank(False)
 
 
 SINGLE_PROCESS = DistEnv()
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor of which each process holds a part, put together; any other as it is."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The full tensor of a sharded one (a DTensor); any other tensor unchanged."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def shard_like(tensor: Tensor, other: Tensor) -> Tensor:
-    """The part of a whole tensor that this process holds of `other`; all of it if it holds all of that."""
+    """This rank's shard of `tensor`, sharded like `other`; unchanged if `other` is not sharded."""
     if not hasattr(other, "full_tensor") or tensor.shape != other.shape:
         return tensor
-    whole_here = tensor.to(other.device)  # in every process, so nothing needs to travel
-    return dist.tensor.distribute_tensor(whole_here, other.device_mesh, other.placements, src_data_rank=None)
+    local = tensor.to(other.device)  # every rank has all of it: nothing is sent
+    return dist.tensor.distribute_tensor(local, other.device_mesh, other.placements, src_data_rank=None)
 
 
-def from_env(environment: Mapping[str, str], parallel: str) -> DistEnv:
-    """What torchrun says in its environment variables; alone without them.
+def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
+    """What torchrun says in its environment variables; a single process without them.
 
     Raises:
-        UsageError: some of them are missing, as where a scheduler sets its own.
+        UsageError: they are incomplete or contradict each other.
     """
-    usual = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+    defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
     try:
-        rank, size, local_rank = (int(environment.get(name) or alone) for name, alone in usual.items())
+        rank, size, local_rank = (int(environment.get(name) or default) for name, default in defaults.items())
     except ValueError as error:
-        raise UsageError(f"{', '.join(usual)} must be numbers ({error}): start by torchrun, or unset them") from None
-    missing = [name for name in (*usual, "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
-    if size > 1 and missing:
-        raise UsageError(f"WORLD_SIZE = {size}, but no {', '.join(missing)}: start by torchrun, or unset WORLD_SIZE")
+        raise UsageError(f"{', '.join(defaults)} must be numbers ({error}): start by torchrun, or unset them") from None
+    missing = [name for name in (*defaults, "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
+    if not 0 <= rank < size or (size > 1 and missing):
+        no = f", but no {', '.join(missing)}" if size > 1 and missing else ""
+        raise UsageError(f"RANK = {rank}, WORLD_SIZE = {size}{no}: start by torchrun, or unset them")
     return DistEnv(rank, size, local_rank, parallel)
 
 
-def process_group_kwargs(device: torch.device) -> dict:
-    """For `init_process_group`: NCCL among GPUs, Gloo for what lies in ordinary memory."""
-    if device.type == "cuda":
-        return {"backend": "cpu:gloo,cuda:nccl", "device_id": device}
-    return {"backend": "gloo"}
-
-
 @contextmanager
-def join(config: TrainConfig) -> Iterator[DistEnv]:
-    """Meet the other processes that torchrun started; alone where it did not.
+def init_distributed(config: TrainConfig) -> Iterator[DistEnv]:
+    """Join the process group that torchrun started; a single process without torchrun.
 
     Raises:
         UserError: another process is gone.
     """
-    world = from_env(os.environ, config.parallel)
-    if world.size == 1:
-        yield world
+    env = from_env(os.environ, config.parallel)
+    if env.size == 1:
+        yield env
         return
-    device = world.device(config.device)
+    device = env.device(config.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(**process_group_kwargs(device))
+        dist.init_process_group("cpu:gloo,cuda:nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     try:
-        yield world
-    except RuntimeError as error:  # Gloo has no type of its own for it
+        yield env
+    except RuntimeError as error:  # Gloo has no error type of its own
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        raise UserError(f"process {world.rank} lost another one, which says why above or below") from error
-    # Not after an error: NCCL would wait for those who are gone. And not Gloo, which needs none: its threads may
-    # still want Python's lock to let go of the last tensors, and would be waited for with that lock held.
+        raise UserError(f"rank {env.rank} lost another one, which says why above or below") from error
+    # Not after an error: NCCL would wait for ranks that are gone. Not with Gloo, which needs no clean-up: its threads
+    # may still want the GIL, and would be waited for while it is held.
     if device.type == "cuda":
         dist.destroy_process_group()

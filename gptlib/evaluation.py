@@ -1,4 +1,4 @@
-"""How good is the model? Estimated from random batches, or exactly over a whole text."""
+"""How good is the model? The loss estimated from random batches, or exactly over a whole text."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from gptlib.model import GPT
 
 @torch.no_grad()
 def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
-    """The mean loss of each sequence: (B, T) tokens and targets -> (B,) nats a token, without dropout."""
+    """The mean loss of each sequence: (B, T) inputs and targets -> (B,) nats per token, without dropout."""
     was_training = model.training
     model.eval()
     logits, _ = model(x.to(model.device))
@@ -31,45 +31,50 @@ def random_batch_losses(
     batch_size: int,
     eval_iters: int,
     key: tuple[int, ...],
-    world: DistEnv = SINGLE_PROCESS,
+    dist: DistEnv = SINGLE_PROCESS,
 ) -> Iterator[Tensor]:
-    """The losses (B,) of `eval_iters` random batches; an iterator, so that a long evaluation can be watched.
+    """The losses (B,) of `eval_iters` random batches, one batch at a time.
 
-    Several processes compute a batch each at the same time; what they yield together is what one alone would.
+    Each rank computes its own batches; together they yield the same losses as a single process.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    starts = sample_offsets(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
-    for done in range(0, eval_iters, world.size):
-        batch = starts[min(done + world.rank, eval_iters - 1)]
-        losses = world.gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))
+    offsets = sample_offsets(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
+    for done in range(0, eval_iters, dist.size):
+        batch = offsets[min(done + dist.rank, eval_iters - 1)]
+        losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))
         yield losses[: eval_iters - done].flatten()
 
 
-def summarize(losses: list[Tensor]) -> Estimate:
-    """The mean over all sequences, with its standard error: their spread / sqrt(how many)."""
+def summarize(losses: list[Tensor], windows: int) -> Estimate:
+    """The mean over all sequences, and its standard error: standard deviation / sqrt(independent sequences).
+
+    No more sequences are independent than there are separate `windows` in the text.
+    """
     values = torch.cat(losses).double()
-    spread = values.std().item() if len(values) > 1 else math.nan
-    return Estimate(values.mean().item(), spread / math.sqrt(len(values)), len(values))
+    independent = min(len(values), windows)
+    std = values.std().item() if independent > 1 else math.nan
+    return Estimate(values.mean().item(), std / math.sqrt(max(1, independent)), len(values))
 
 
 def estimate_loss(
     model: GPT, tokens: np.ndarray, *, batch_size: int = 12, eval_iters: int = 20, seed: int = 0
 ) -> Estimate:
     """The loss on `tokens`, estimated from `eval_iters` random batches of `batch_size` sequences."""
-    return summarize(list(random_batch_losses(model, tokens, batch_size, eval_iters, (seed,))))
+    losses = list(random_batch_losses(model, tokens, batch_size, eval_iters, (seed,)))
+    return summarize(losses, len(tokens) // model.config.block_size)
 
 
 def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estimate:
-    """The loss over all of `tokens`, in windows side by side that cover each target once; no chance is left.
+    """The loss over all of `tokens`, in adjacent windows that cover each target once; nothing is random.
 
-    The last window may be shorter than block_size; each target counts the same.
+    The last window may be shorter than block_size; every target counts the same.
 
     Raises:
         UserError: the text is shorter than one window.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    starts = np.arange(0, max_offset(tokens, block_size) + 1, block_size)
-    batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
+    offsets = np.arange(0, max_offset(tokens, block_size) + 1, block_size)
+    batches = [offsets[i : i + batch_size] for i in range(0, len(offsets), batch_size)]
     losses = [sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)) for batch in batches]
     total = torch.cat(losses).double().sum().item() * block_size
     targets = len(tokens) - 1

@@ -1,7 +1,7 @@
 """GPT-2 in PyTorch: the model that every lesson opens up and every run trains.
 
 Shapes: B batch, T time (tokens, at most block_size), C width (n_embd), H heads, V vocabulary.
-Modules carry GPT-2's published names (wte, wpe, h.0.attn.c_attn, ...), so that its weights load.
+Modules carry GPT-2's published names (wte, wpe, h.0.attn.c_attn, ...), so its weights load.
 Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
 """
 
@@ -20,10 +20,10 @@ def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Te
 
     Args:
         q, k, v: (B, H, T, C / H) each.
-        dropout: share of attention weights set to zero.
+        dropout: probability that an attention weight is set to zero.
 
     Returns:
-        (B, H, T, C / H): for every position a mean of the values at and before it.
+        (B, H, T, C / H): for every position a weighted average of the values at and before it.
     """
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
     future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
@@ -32,20 +32,20 @@ def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Te
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-    """The same result by one kernel that never holds the (T, T) matrix (Dao et al. 2022, FlashAttention)."""
+    """The same result from one kernel that never stores the (T, T) matrix (Dao et al. 2022, FlashAttention)."""
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
 
 
 ATTENTION = {"naive": naive_attention, "fused": fused_attention}
-QK_SCALE = 1.2  # with 1, no query could ever be certain: scores of unit vectors are too much alike
-# On a CPU the exact bend takes a third of the time of GPT-2's approximation, and differs by at most 0.0005.
+QK_SCALE = 1.2  # scores of unit vectors are too close together for attention to become sharp (modded-nanogpt)
+# GPT-2 uses the tanh approximation; on a CPU the exact GELU is three times as fast and differs by at most 0.0005.
 GELU = {"gelu": "none", "gelu_tanh": "tanh"}
 
 
 class Rotary(nn.Module):
-    """Rotary positions (Su et al. 2021): the place of a token as an angle by which its query and key are turned.
+    """Rotary position embedding (RoPE, Su et al. 2021): rotates queries and keys by an angle that grows with position.
 
-    What two tokens make of each other then depends on their distance alone.
+    The score of two tokens then depends on their distance, not on where they are.
     """
 
     def __init__(self, block_size: int, width: int):
@@ -55,47 +55,18 @@ class Rotary(nn.Module):
         self.register_buffer("sin", torch.cat([-angles.sin(), angles.sin()], dim=1), persistent=False)
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """Turn x, (B, H, T, C / H), whose first token stands at place `start`."""
-        places = slice(start, start + x.size(2))
-        return x * self.cos[places] + x.roll(x.size(3) // 2, dims=3) * self.sin[places]
+        """Rotate x, (B, H, T, C / H), whose first token is at position `start`."""
+        positions = slice(start, start + x.size(2))
+        return x * self.cos[positions] + x.roll(x.size(3) // 2, dims=3) * self.sin[positions]
 
 
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout, free of charge where nothing is dropped: 13 calls for nothing were 8 % of a sampled token's time."""
-    return F.dropout(x, share) if training and share else x
-
-
-class KVCache:
-    """Keys and values of the tokens read so far, for generation: each new token then costs one column (`Decoder`).
-
-    The memory for `block_size` tokens is taken once, (layer, 2, B, H, block_size, C / H). `length` tokens of it are
-    filled. `last_tokens` are the two that were read last, which `smear` and `bigram` look at.
-    """
-
-    def __init__(
-        self,
-        config: GPTConfig,
-        batch_size: int,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ):
-        shape = (config.n_layer, 2, batch_size, config.n_head, config.block_size, config.n_embd // config.n_head)
-        self.memory = torch.empty(shape, device=device, dtype=dtype)
-        self._no_tokens = torch.empty((batch_size, 0), dtype=torch.int64, device=device)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget what was read."""
-        self.length, self.last_tokens = 0, self._no_tokens
-
-    def advance(self, idx: Tensor) -> None:
-        """Count tokens (B, T) as read, when every layer has stored its keys and values behind the earlier ones."""
-        self.length += idx.size(1)
-        self.last_tokens = torch.cat([self.last_tokens, idx], dim=1)[:, -2:]
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout that skips the call when p is 0: 13 no-op calls took 8 % of the time per sampled token."""
+    return F.dropout(x, p) if training and p else x
 
 
 class CausalSelfAttention(nn.Module):
-    """Every position looks back at all positions up to itself and gathers what it finds there."""
+    """Multi-head causal self-attention: each position gathers from itself and the positions before it."""
 
     def __init__(self, config: GPTConfig):
         super().__init__()
@@ -107,23 +78,23 @@ class CausalSelfAttention(nn.Module):
         rotary = config.positions == "rotary"
         self.rotary = Rotary(config.block_size, config.n_embd // config.n_head) if rotary else None
 
-    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
-        """(B, T, C) -> (B, T, C); a cache keeps the keys and values of the layer."""
+    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C); keys and values are written to the cache (2, B, H, at least T, C / H)."""
         B, T, C = x.shape
         q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
-        if self.qk_norm:  # at most QK_SCALE apart, so that no score can run away
+        if self.qk_norm:  # QK-norm: bounds the scores (Henry et al. 2020)
             q, k = QK_SCALE * F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
         if self.rotary is not None:
             q, k = self.rotary(q), self.rotary(k)
         if cache is not None:
-            cache.memory[layer, :, :, :, :T] = torch.stack([k, v])
+            cache[:, :, :, :T] = torch.stack([k, v])
         y = self.attend(q, k, v, self.dropout if self.training else 0.0)
         y = y.transpose(1, 2).reshape(B, T, C)
         return dropout(self.c_proj(y), self.dropout, self.training)
 
 
 class MLP(nn.Module):
-    """What each position does with what it has gathered: widen four times, bend, narrow."""
+    """The feed-forward network of a block: four times wider, GELU, and back."""
 
     def __init__(self, config: GPTConfig):
         super().__init__()
@@ -138,7 +109,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Look back, then think; both only add to the stream x (pre-norm residuals)."""
+    """Attention, then MLP; both add to the residual stream x (pre-norm)."""
 
     def __init__(self, config: GPTConfig):
         super().__init__()
@@ -147,51 +118,56 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, layer: int = 0, cache: KVCache | None = None) -> Tensor:
+    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = x + self.attn(self.ln_1(x), layer, cache)
+        x = x + self.attn(self.ln_1(x), cache)
         return x + self.mlp(self.ln_2(x))
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Waves from one a token to one a text: (length, width), values from -1 to 1."""
+    """Sines and cosines of increasing wavelength (Vaswani et al. 2017): (length, width), values from -1 to 1."""
     frequencies = length ** -(torch.arange((width + 1) // 2) / ((width + 1) // 2))
     phases = torch.outer(torch.arange(length).float(), frequencies)
     return torch.cat([phases.sin(), phases.cos()], dim=1)[:, :width]
 
 
 class GPT(nn.Module):
-    """A decoder-only transformer: tokens in, for every position the logits of the next token out."""
+    """A decoder-only transformer: tokens in, logits of the next token at every position out.
 
-    def __init__(self, config: GPTConfig):
+    Args:
+        config: the shape of the model.
+        generator: where the initial weights come from; torch's global RNG if None.
+    """
+
+    def __init__(self, config: GPTConfig, generator: torch.Generator | None = None):
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)  # what a token is; also the output head (tied)
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)  # token embedding; tied to the lm_head
         if config.positions == "learned":
-            self.wpe = nn.Embedding(config.block_size, config.n_embd)  # where it stands
+            self.wpe = nn.Embedding(config.block_size, config.n_embd)  # position embedding
         if config.bigram:
-            self.bigram = nn.Embedding(config.vocab_size**2, config.n_embd)  # what it is behind the one before
+            self.bigram = nn.Embedding(config.vocab_size**2, config.n_embd)  # one vector per pair of tokens
         if config.smear:
             self.smear = nn.Parameter(torch.zeros(config.n_embd))
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, bias=config.bias)
-        self._init_weights()
+        self._init_weights(generator)
 
     @torch.no_grad()
-    def _init_weights(self) -> None:
-        """GPT-2's own start (std 0.02 at its width of 768), carried over to other widths, except for positions.
+    def _init_weights(self, generator: torch.Generator | None) -> None:
+        """GPT-2's initialization (std 0.02 at its width of 768) scaled to other widths, except for the positions.
 
-        Positions start as sinusoids (Vaswani et al. 2017) instead of noise: neighbours are alike from the
-        beginning. At 128 wide both together lower the loss after 250 steps from 2.39 to 2.16; see EXPERIMENTS.md.
+        Positions start as sinusoids instead of noise, so neighbors are similar from the start. At 128 wide, both
+        together lower the loss after 250 steps from 2.39 to 2.16; see EXPERIMENTS.md.
         """
         std = 0.02 * math.sqrt(768 / self.config.n_embd)
         for name, parameter in self.named_parameters():
-            if name == "bigram.weight":  # pairs begin as nothing but their two tokens
+            if name == "bigram.weight":
                 nn.init.zeros_(parameter)
-            elif name.endswith("c_proj.weight"):  # 2 n_layer of them add to the stream: keep its size at the start
-                nn.init.normal_(parameter, std=std / math.sqrt(2 * self.config.n_layer))
+            elif name.endswith("c_proj.weight"):  # 2 n_layer of these add to the residual stream: keep its variance
+                nn.init.normal_(parameter, std=std / math.sqrt(2 * self.config.n_layer), generator=generator)
             elif parameter.dim() == 2:
-                nn.init.normal_(parameter, std=std)
+                nn.init.normal_(parameter, std=std, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
         if self.config.positions == "learned":
@@ -202,20 +178,23 @@ class GPT(nn.Module):
 
         Args:
             idx: tokens, (B, T) int64, T at most block_size.
-            targets: the tokens that follow, (B, T) int64; -1 where a position does not count.
+            targets: the next tokens, (B, T) int64; -1 where a position does not count.
 
         Returns:
-            logits (B, T, V), and the mean cross-entropy in nats a token (None without targets).
+            logits (B, T, V), and the mean cross-entropy in nats per token (None without targets).
         """
         logits = self.lm_head(self.hidden_states(idx))
         if targets is None:
             return logits, None
         return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
 
-    def hidden_states(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Tokens (B, T) -> the stream after the last block, normalised (B, T, C).
+    def hidden_states(self, idx: Tensor, cache: Tensor | None = None) -> Tensor:
+        """Tokens (B, T) -> the residual stream after the last block and layer norm, (B, T, C).
 
-        An empty cache is filled with what the blocks compute on the way.
+        Keys and values of every layer are written to the cache (n_layer, 2, B, H, at least T, C / H).
+
+        Raises:
+            UserError: T is larger than block_size.
         """
         length = idx.size(1)
         if length > self.config.block_size:
@@ -225,13 +204,11 @@ class GPT(nn.Module):
             x = x + self.wpe.weight[:length]
         x = dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.h):
-            x = block(x, layer, cache)
-        if cache is not None:
-            cache.advance(idx)
+            x = block(x, None if cache is None else cache[layer])
         return self.ln_f(x)
 
     def embed(self, idx: Tensor, before: Tensor | None = None) -> Tensor:
-        """Tokens (B, T) -> what each is (B, T, C), which with `bigram` and `smear` depends on those before it."""
+        """Tokens (B, T) -> their vectors (B, T, C); with `bigram` and `smear` these depend on the tokens before."""
         if not (self.config.bigram or self.config.smear):
             return self.wte(idx)
         T = idx.size(1)
@@ -244,11 +221,11 @@ class GPT(nn.Module):
         return x[:, -T:]
 
     def lm_head(self, x: Tensor) -> Tensor:
-        """Stream (B, T, C) -> logits (B, T, V): how well each token's own vector fits the stream."""
+        """Hidden states (B, T, C) -> logits (B, T, V): the dot product with every token's embedding (weight tying)."""
         return F.linear(x, self.wte.weight)
 
     def num_parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         return sum(p.numel() for p in self.parameters())
 
     @property
@@ -256,40 +233,12 @@ class GPT(nn.Module):
         """Where the weights are."""
         return self.wte.weight.device
 
-    @classmethod
-    def from_checkpoint(cls, folder: str) -> "GPT":
-        """The model that a run saved in `folder` (an out_dir, or one checkpoint in it), ready to sample from."""
-        from gptlib.checkpoint import load_model  # checkpoint imports this module
-
-        return load_model(folder)[0]
-
-    @classmethod
-    def from_gpt2(cls, path: str) -> "GPT":
-        """The model in a GPT-2 checkpoint (safetensors), the published ones or any of their form."""
-        from gptlib.gpt2 import load_gpt2
-
-        return load_gpt2(path)
-
-    @classmethod
-    def from_nanogpt(cls, path: str) -> "GPT":
-        """The model in a checkpoint of nanoGPT (`ckpt.pt`), read without executing anything in it."""
-        from gptlib.gpt2 import load_nanogpt
-
-        return load_nanogpt(path)
-
-    def to_gpt2(self, folder: str) -> None:
-        """Write `model.safetensors` and `config.json`, as GPT-2's own code reads them."""
-        from gptlib.gpt2 import save_gpt2
-
-        save_gpt2(self, folder)
-
 
 def flops_per_token(model: GPT) -> int:
-    """Multiplications and additions for one token of a training step.
+    """Floating-point operations per token of a training step, forward and backward.
 
-    Each weight of a matrix takes 2 forward and 4 backward; so does each pair of tokens in attention, for queries
-    times keys and for weights times values: 12 n_layer C T (Chowdhery et al. 2022, PaLM, appendix B). Vectors that
-    are only looked up cost nothing, but `wte` is the output's matrix too.
+    6 per weight of a matrix, and 12 n_layer C T for attention (Chowdhery et al. 2022, PaLM, appendix B). Embeddings
+    are looked up for free, but `wte` is also the matrix of the lm_head.
     """
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     looked_up.discard(id(model.wte.weight))

@@ -7,11 +7,11 @@ from itertools import takewhile
 import numpy as np
 import torch
 
-from gptlib.checkpoint import load_model
-from gptlib.config import LARGEST_SEED, check, read_command_line, setting
+from gptlib.config import check, read_command_line, setting
 from gptlib.device import pick_device
 from gptlib.errors import UserError, run_cli
 from gptlib.model import GPT
+from gptlib.run_folder import load_model
 from gptlib.sampling import generate
 from gptlib.tokenizer import Tokenizer
 
@@ -27,7 +27,7 @@ class SampleConfig:
     max_new_tokens: int = setting(500, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "below 1: safer, above 1: wilder, 0: always the likeliest", at_least=0)
     top_k: int = setting(200, "choose among the k likeliest tokens only", at_least=1)
-    seed: int = setting(1337, "the same seed gives the same texts", at_least=0, at_most=LARGEST_SEED)
+    seed: int = setting(1337, "the same seed gives the same texts", at_least=0)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
 
     def __post_init__(self):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gptlib.decoding import Decoder
+from gptlib.decoding import Decoder, KVCache
 from gptlib.errors import UsageError, UserError
-from gptlib.model import GPT, KVCache
+from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer
 
 COLD = 1e-4  # from here on the logits divided by the temperature may be too large for a number
@@ -61,9 +61,11 @@ def generate(
     decode = Decoder(model, cache)
     try:
         for _ in range(max_new_tokens):
-            logits = (
-                decode(window[:, -1:]) if cache.length else model.lm_head(model.hidden_states(window, cache)[:, -1])
-            )
+            if cache.length:
+                logits = decode(window[:, -1:])
+            else:
+                logits = model.lm_head(model.hidden_states(window, cache.memory)[:, -1])
+                cache.advance(window)
             token = choose(logits, temperature, top_k, generator)
             yield token
             window = torch.cat([window, token[:, None]], dim=1)

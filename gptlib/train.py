@@ -1,135 +1,187 @@
 """Train a GPT: python -m gptlib.train CONFIG.toml [--name=value ...]; the later setting wins."""
 
-import shlex
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 
 from tqdm import tqdm
 
 from gptlib.config import TrainConfig, read_command_line
-from gptlib.distributed import join
-from gptlib.errors import run_cli
-from gptlib.events import Evaluation, Event, Progress, Saved, TrainStep
-from gptlib.runlog import WandbLog
+from gptlib.distributed import init_distributed
+from gptlib.errors import UserError, discard_stdout, first_line, is_out_of_memory, quoted, run_cli
+from gptlib.events import Evaluation, Event, Heartbeat, Saved, TrainStep
 from gptlib.trainer import Trainer
 
 PROG = "python -m gptlib.train"
-DOING = {"train": "training", "evaluate": "evaluating", "compile": "compiling"}
+DOING = {"evaluate": "evaluating", "compile": "compiling"}
 
 
 class ProgressBar:
-    """The run in the terminal: a bar with loss, speed and time left, and a line for each event.
+    """The run in the terminal: a bar with loss, speed and time left, and a line for each logged event.
 
-    Where the terminal, or what reads its output, is gone (`| tee` dies of the same Ctrl-C), the run goes on unseen.
+    If the terminal or the reader of its output is gone (`| tee` dies of the same Ctrl-C), the run continues unseen.
     """
 
     def __init__(self, trainer: Trainer):
-        self._trainer = trainer
-        self._seen = True
-        self._bar: tqdm | None = None  # once the run has begun
+        self.trainer, self.seen = trainer, True
+        self.bar: tqdm | None = None  # once the run has begun
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
-        if self._seen:
+        """Show an event."""
+        if self.seen:
             try:
                 self._show(event)
             except OSError:
-                self._seen = False
+                self.seen = False
 
     def _show(self, event: Event) -> None:
-        if self._bar is None:
-            self._bar = self._begin()
-        self._bar.update(self._trainer.step - self._bar.n)
+        trainer = self.trainer
+        if self.bar is None:
+            print(header(trainer))
+            if trainer.folder.moved_to:
+                print(f"the earlier run in {trainer.config.out_dir} is now in {trainer.folder.moved_to}")
+            self.bar = tqdm(
+                total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True, disable=None
+            )
+        self.bar.update(trainer.step - self.bar.n)
         match event:
-            case Progress():
-                self._bar.set_description(DOING[event.doing])
-            case TrainStep():
-                self._bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
-                self._bar.write(
+            case Heartbeat():
+                self.bar.set_description(DOING[event.doing])
+            case TrainStep(logged=True):
+                self.bar.set_description("training", refresh=False)
+                self.bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
+                self._write(
                     f"step {event.step}: loss {event.loss:.4f}, learning rate {event.learning_rate:.2e}, "
                     f"gradient {event.grad_norm:.2f}, {event.tokens_per_second:,.0f} tokens/s"
-                    + (f", MFU {event.mfu:.1%}" if event.mfu is not None else ""),
-                    file=sys.stdout,
+                    + (f", MFU {event.mfu:.1%}" if event.mfu is not None else "")
                 )
             case Evaluation():
                 best = "  (best so far)" if event.best else ""
-                self._bar.write(
-                    f"step {event.step}: train loss {event.train}, val loss {event.val}{best}", file=sys.stdout
-                )
+                self._write(f"step {event.step}: train loss {event.train}, val loss {event.val}{best}")
             case Saved():
-                self._bar.set_description(f"saved {event.folder}")
+                self.bar.set_description(f"saved {event.folder}")
 
-    def _begin(self) -> tqdm:
-        trainer = self._trainer
-        if trainer.earlier:
-            print(f"the earlier run in {trainer.config.out_dir} is now in {trainer.earlier}")
-        return tqdm(total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True)
+    def _write(self, line: str) -> None:
+        self.bar.write(line, file=sys.stdout)
 
     def close(self) -> None:
         """Leave the terminal in order."""
         with suppress(OSError):
-            if self._bar is not None:
-                self._bar.close()
+            if self.bar is not None:
+                self.bar.close()
+
+
+class WandbLog:
+    """Sends events to Weights & Biases, an optional extra."""
+
+    def __init__(self, config: TrainConfig):
+        try:
+            import wandb
+        except ImportError:
+            raise UserError(
+                "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
+            ) from None
+        self.run = wandb.init(project=config.wandb_project, config=asdict(config))
+
+    def __call__(self, event: Event) -> None:
+        """Send an event."""
+        if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
+            self.run.log(_flat(type(event).__name__, asdict(event)))
+
+    def close(self) -> None:
+        """Tell the service that the run is over."""
+        self.run.finish()
+
+
+def _flat(prefix: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Nested records with their names joined by '/', as charts want them; `step` is the common axis."""
+    flat = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(f"{prefix}/{name}", value)
+        else:
+            flat["step" if name == "step" else f"{prefix}/{name}"] = value
+    return flat
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the settings, meet the other processes if torchrun started several, and train."""
+    """Read the settings, join the other processes if torchrun started several, and train."""
     argv = sys.argv[1:] if argv is None else argv
     config = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
-    with join(config) as world:
-        trainer = Trainer(config, world=world)
-        consumers = _consumers(trainer) if world.is_main else []  # one process writes
-        earlier_handlers = _stop_on_signals(trainer)
+    with init_distributed(config) as dist:
+        trainer = Trainer(config, dist=dist)
+        if trainer.finished and trainer.state.evaluated_at == trainer.step:
+            more = "a larger --patience" if trainer.step < config.max_iters else "a larger --max_iters"
+            raise UserError(
+                f"the run in {config.out_dir} is at step {trainer.step} of {config.max_iters}, nothing to do; "
+                f"{more} continues it"
+            )
+        consumers = []
+        if dist.is_main:  # one process writes
+            consumers = [*([WandbLog(config)] if config.wandb_log else []), ProgressBar(trainer)]
+        handlers = stop_on_signals(trainer)
         try:
             for event in trainer:
                 for consume in consumers:
                     consume(event)
+        except RuntimeError as error:
+            if not config.compile or is_out_of_memory(error):
+                raise
+            reason = first_line(getattr(error, "inner_exception", error))  # torch._dynamo wraps the cause
+            raise UserError(f"{reason} (without torch.compile: --compile=false)") from error
         finally:
-            for signum, handler in earlier_handlers.items():
+            for signum, handler in handlers.items():
                 signal.signal(signum, handler)
             for consumer in consumers:
                 consumer.close()
-        if world.is_main:
-            _say_goodbye(trainer, argv)
+        if dist.is_main:
+            try:
+                print(farewell(trainer, argv), flush=True)
+            except OSError:  # nobody can read it, and the work is done
+                discard_stdout()
 
 
-def _consumers(trainer: Trainer) -> list:
-    config, world = trainer.config, trainer.world
-    print(
+def header(trainer: Trainer) -> str:
+    """The run in a line."""
+    config, processes = trainer.config, trainer.dist.size
+    return (
         f"{trainer.model.num_parameters():,} parameters on {trainer.device.type}; "
-        f"{trainer.tokens_per_step:,} tokens a step: batch_size {config.batch_size} x gradient_accumulation_steps "
+        f"{config.tokens_per_step:,} tokens per step: batch_size {config.batch_size} x gradient_accumulation_steps "
         f"{config.gradient_accumulation_steps} x block_size {config.block_size}"
-        + (f" x {world.size} processes ({config.parallel})" if world.size > 1 else "")
+        + (f"; {processes} processes ({config.parallel})" if processes > 1 else "")
     )
-    return [*([WandbLog(config)] if config.wandb_log else []), ProgressBar(trainer)]
 
 
-def _stop_on_signals(trainer: Trainer) -> dict:
-    """Ctrl-C and SIGTERM end the run after the step in hand; a second Ctrl-C ends it at once."""
+def stop_on_signals(trainer: Trainer) -> dict:
+    """Ctrl-C, SIGTERM and a closed terminal end the run after the current step; a second Ctrl-C ends it at once."""
 
     def stop(signum: int, frame: object) -> None:
         trainer.stop()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    return {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signums = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    return {signum: signal.signal(signum, stop) for signum in signums}
 
 
-def _say_goodbye(trainer: Trainer, argv: list[str]) -> None:
+def farewell(trainer: Trainer, argv: list[str]) -> str:
+    """How the run ended, and the command for what comes next."""
     config = trainer.config
-    if trainer.step < config.max_iters or trainer.progress.evaluated_at != trainer.step:
-        print(f"stopped at step {trainer.step} of {config.max_iters}; {_how_to_go_on(trainer, argv)}")
-    elif config.out_dir:
-        print(f"done: read what it writes with: python -m gptlib.sample --out_dir={shlex.quote(config.out_dir)}")
-
-
-def _how_to_go_on(trainer: Trainer, argv: list[str]) -> str:
-    if not trainer.config.out_dir:
-        return "nothing was saved: out_dir is empty"
-    if trainer.world.size > 1:
-        return "go on with the same command, torchrun and all, and --init_from=resume behind it"
-    again = argv if trainer.config.init_from == "resume" else [*argv, "--init_from=resume"]  # the last one counts
-    return f"go on with: {PROG} {shlex.join(again)}"
+    if trainer.finished and trainer.state.evaluated_at == trainer.step:
+        if not config.out_dir:
+            return "done"
+        return (
+            f"done: read what it writes with: {quoted('python', '-m', 'gptlib.sample', f'--out_dir={config.out_dir}')}"
+        )
+    if not config.out_dir:
+        how = "nothing was saved: out_dir is empty"
+    elif trainer.dist.size > 1:
+        how = "continue with the same torchrun command and --init_from=resume"
+    else:
+        again = argv if config.init_from == "resume" else [*argv, "--init_from=resume"]  # the last one counts
+        how = f"continue with: {quoted(*PROG.split(), *again)}"
+    return f"stopped at step {trainer.step} of {config.max_iters}; {how}"
 
 
 if __name__ == "__main__":

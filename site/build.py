@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ROOMS = (gptlib, course.lab, course.lessons, course)
 CARD = """::::{{container}} lesson
-![{alt}]({picture})
+{picture}
 
 [{lesson.number} {lesson.name}]({folder}/{lesson.file})
 
@@ -50,11 +50,12 @@ MODULE_PAGE = """# {name}
 """
 
 
-def lay_out(folder: Path) -> None:
-    """Write all sources of the site into `folder`."""
+def lay_out(folder: Path, lessons: Path) -> None:
+    """Write all sources of the site into `folder`; `lessons` is where the notebooks are."""
     notebooks = folder / "notebooks"
-    shutil.copytree(ROOT / "notebooks", notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for page in (HERE / "index.md", HERE / "class.md", ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
+    shutil.copytree(lessons, notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    own = (HERE / f"{name}.md" for name in ("index", "setup", "measurements", "class"))
+    for page in (*own, ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
         shutil.copy(page, folder)
     (folder / "lessons.txt").write_text("\n".join(cards(notebooks)), encoding="utf-8")
     glossary = (HERE / "glossary.md").read_text(encoding="utf-8") + GLOSSARY.markdown() + "\n"
@@ -69,24 +70,28 @@ def cards(notebooks: Path) -> Iterator[str]:
     """A card for each lesson: the figure of its live experiment, its name and its question."""
     yield ":::::{container} lessons"
     for lesson in LESSONS:
-        png, alt = figure_of(nbformat.read(notebooks / lesson.file, as_version=4))
-        picture = notebooks / f"{lesson.number}.png"
-        picture.write_bytes(base64.b64decode(png))
-        yield CARD.format(lesson=lesson, alt=alt, picture=f"{notebooks.name}/{picture.name}", folder=notebooks.name)
+        picture = ""
+        if figure := figure_of(nbformat.read(notebooks / lesson.file, as_version=4)):
+            png, alt = figure
+            (notebooks / f"{lesson.number}.png").write_bytes(base64.b64decode(png))
+            picture = f"![{alt}]({notebooks.name}/{lesson.number}.png)"
+        yield CARD.format(lesson=lesson, picture=picture, folder=notebooks.name)
     yield ":::::"
 
 
-def figure_of(notebook: NotebookNode) -> tuple[str, str]:
-    """The first figure after the last live lab, or the last figure where there is no lab; and its alt text."""
-    figures: list[tuple[str, str]] = []
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if data.get("text/plain", "").startswith("<live lab"):
-                figures = []
-            if "image/png" in data:
-                figures.append((data["image/png"], output.metadata["image/png"]["alt"]))
-    return figures[0]
+def figure_of(notebook: NotebookNode) -> tuple[str, str] | None:
+    """The first figure after the last live lab, or else the first of all; and its alt text.
+
+    None if there is none, as where the notebook was saved while its cells were still running.
+    """
+    figures, lab = [], 0
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        if data.get("text/plain", "").startswith("<live lab"):
+            lab = len(figures)
+        if "image/png" in data:
+            figures.append((data["image/png"], output.metadata.get("image/png", {}).get("alt", "")))
+    return next(iter(figures[lab:] or figures), None)
 
 
 # --- the reference -----------------------------------------------------------------------------------------
@@ -116,10 +121,15 @@ def main(argv: list[str]) -> int:
     if len(argv) != 1:
         print("usage: python site/build.py FOLDER", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as sources:
-        lay_out(Path(sources))
-        options = ["-c", str(HERE), "-d", f"{sources}/.doctrees", "--fail-on-warning", "--keep-going", "--quiet"]
-        return build_main([*options, sources, argv[0]])
+    with tempfile.TemporaryDirectory() as work:  # MyST-NB writes beside the pages: both lie in here at first
+        sources, pages = Path(work, "sources"), Path(work, "pages")
+        sources.mkdir()
+        lay_out(sources, ROOT / "notebooks")
+        options = ["-c", str(HERE), "-d", f"{work}/doctrees", "--fail-on-warning", "--keep-going", "--quiet"]
+        if status := build_main([*options, str(sources), str(pages)]):
+            return status
+        shutil.copytree(pages, argv[0], dirs_exist_ok=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,21 @@ import torch
 
 from gptlib import Dataset, TrainConfig, UserError
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+TESTS = Path(__file__).resolve().parent
+DATA = TESTS.parent / "data"
+# Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
+# and single tests that are marked as slow.
+SLOW = (
+    "browser",
+    "test_distributed",
+    "test_live_state",
+    "test_prepare_bpe",
+    "test_cli",
+    "test_probes_scaling",
+    "test_claims",
+    "test_kill",
+    "test_live",
+)
 TINY = {
     "block_size": 8,
     "n_layer": 1,
@@ -28,6 +42,23 @@ TINY = {
     "device": "cpu",
     "threads": 1,
 }
+
+
+def pytest_collection_modifyitems(config, items):
+    """A file of tests is a group, and so are all that drive a browser: `--dist loadgroup` gives a group to one worker.
+
+    A file's tests share what they have trained, and two JupyterLabs at once are too much for two cores.
+    """
+    for item in items:
+        if TESTS in item.path.parents:
+            group = "browser" if item.path.parent.name == "browser" else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+            if group in SLOW:
+                item.add_marker("slow")
+    if hasattr(config, "workerinput"):  # whoever gets the longest group last would keep the others waiting
+        place = {name: i for i, name in enumerate(SLOW)}
+        groups = {item: item.get_closest_marker("xdist_group") for item in items}
+        items.sort(key=lambda item: place.get(groups[item].args[0], len(SLOW)) if groups[item] else len(SLOW))
 
 
 @pytest.fixture(scope="session", autouse=True)

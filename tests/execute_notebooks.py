@@ -21,6 +21,7 @@ from gptlib.errors import UserError
 from gptlib.files import atomic_write
 
 SECONDS_A_CELL = 600
+SECONDS_A_LESSON = 90  # on two quiet cores; a longer one is stored all the same, since the machine may be busy
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -101,7 +102,9 @@ def main(paths: list[str]) -> int:
             execute(notebook, path.parent)
             tidy(notebook)
             atomic_write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
-            print(f"{path}  {time.perf_counter() - started:.1f} s", flush=True)
+            seconds = time.perf_counter() - started
+            note = f", more than the {SECONDS_A_LESSON} s of a lesson" if seconds > SECONDS_A_LESSON else ""
+            print(f"{path}  {seconds:.1f} s{note}", flush=True)
         except (UserError, OSError, ValueError) as reason:
             refused += 1
             print(f"{path}: refused, {' '.join(str(reason).split())}", file=sys.stderr, flush=True)

@@ -5,18 +5,16 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gptlib import GPT, BPETokenizer, Dataset, Progress, TrainConfig, Trainer, TrainStep, UserError, checkpoint
+from gptlib import BPETokenizer, Dataset, Heartbeat, TrainConfig, Trainer, TrainStep, UserError
 from gptlib import sample as sample_program
 from gptlib import train as train_program
-from gptlib import trainer as trainer_module
 from gptlib.errors import OUT_OF_MEMORY, PATIENCE, run_cli
-from gptlib.runlog import read_log
+from gptlib.run_folder import load_checkpoint, load_model, read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = "block_size = 8\nn_layer = 1\nn_head = 2\nn_embd = 16\nbatch_size = 4\ndevice = 'cpu'\nthreads = 1\n"
@@ -41,11 +39,11 @@ def trained(toml, out):
     return str(out)
 
 
-def program(module, *argv, stderr=subprocess.PIPE, **environment):
+def program(module, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment):
     """The program in a process of its own, running."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
     command = [sys.executable, "-m", f"gptlib.{module}", *argv]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+    return subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True, env=environment)
 
 
 def leaves(capsys, main, argv):
@@ -63,10 +61,10 @@ def test_train_as_a_program(toml, out):
     process = program("train", toml, "--max_iters=6")
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
-    assert "3,888 parameters on cpu" in stdout and "32 tokens a step: batch_size 4 x gradient" in stdout
+    assert "3,888 parameters on cpu" in stdout and "32 tokens per step: batch_size 4 x gradient" in stdout
     assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
-    kept = ("latest", "previous", "best", "config.toml", "log.jsonl", ".lock")
-    assert {path.name for path in out.iterdir()} == set(kept)
+    kept = {"step-00000005", "step-00000006", "config.toml", "log.jsonl", ".lock"}
+    assert {path.name for path in out.iterdir()} == kept
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, capsys):
@@ -77,7 +75,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, caps
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0 and "Traceback" not in stderr
     step = read_log(out / "log.jsonl")[-1]["step"]
-    said, command = stdout.splitlines()[-1].split("; go on with: python -m gptlib.train ")
+    said, command = stdout.splitlines()[-1].split("; continue with: python -m gptlib.train ")
     assert said == f"stopped at step {step} of 1000000" and step >= 7
     train_program.main([*shlex.split(command), f"--max_iters={step + 3}"])
     assert "done: read what it writes" in capsys.readouterr().out
@@ -90,12 +88,13 @@ def test_who_reads_the_output_may_leave_and_the_run_is_saved_all_the_same(toml, 
     while not (line := process.stdout.readline()).startswith("step 6: loss"):
         assert process.poll() is None, line
     process.stdout.close()
-    time.sleep(0.3)
-    assert process.poll() is None
+    seen = len(read_log(out / "log.jsonl"))
+    while len(read_log(out / "log.jsonl")) < seen + 10:
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 1
-    saved, log = checkpoint.load(out, prefer="latest"), read_log(out / "log.jsonl")
-    assert saved.progress.step > 6 and log[-1]["event"] == "Saved" and log[-1]["step"] == saved.progress.step
+    assert process.wait(60) == 0
+    saved, log = load_checkpoint(out, prefer="latest"), read_log(out / "log.jsonl")
+    assert saved.state.step > 6 and log[-1]["event"] == "Saved" and log[-1]["step"] == saved.state.step
 
 
 def test_who_has_read_enough_of_a_sample_may_leave(trained):
@@ -143,12 +142,12 @@ def stop_at(monkeypatch, step, signum=signal.SIGINT):
     monkeypatch.setattr(train_program.ProgressBar, "__call__", consume)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_the_earlier_handlers_return(toml, monkeypatch, capsys, signum):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     stop_at(monkeypatch, 4, signum)
     train_program.main([toml])
-    assert "stopped at step 5 of 10; go on with: python -m gptlib.train" in capsys.readouterr().out
+    assert "stopped at step 5 of 10; continue with: python -m gptlib.train" in capsys.readouterr().out
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
@@ -173,23 +172,22 @@ def test_the_command_that_goes_on_does(toml, monkeypatch, capsys, words):
 def test_a_run_stopped_twice_names_the_same_command_again(toml, monkeypatch, capsys):
     stop_at(monkeypatch, 2)
     train_program.main([toml])
-    first = capsys.readouterr().out.split("go on with")[1]
+    first = capsys.readouterr().out.split("continue with")[1]
     stop_at(monkeypatch, 6)
     train_program.main(shlex.split(first.split("gptlib.train ")[1]))
-    assert capsys.readouterr().out.split("go on with")[1] == first
+    assert capsys.readouterr().out.split("continue with")[1] == first
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_not_done(toml, monkeypatch, capsys):
     def stop(bar, event):
-        if isinstance(event, Progress) and event.step == 10:
-            bar._trainer.stop()
+        if isinstance(event, Heartbeat) and event.step == 10:
+            bar.trainer.stop()
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "HEARTBEAT", -1)
         patch.setattr(train_program.ProgressBar, "__call__", stop)
         train_program.main([toml])
     said = capsys.readouterr().out
-    assert "stopped at step 10 of 10; go on with" in said and "done" not in said
+    assert "stopped at step 10 of 10; continue with" in said and "done" not in said
     train_program.main(shlex.split(said.split("gptlib.train ")[1]))
     said = capsys.readouterr().out
     assert "step 10: train loss" in said and "done" in said
@@ -218,17 +216,17 @@ def test_a_missing_wandb_is_refused_before_anything_is_set_aside(toml, out, monk
     monkeypatch.setitem(sys.modules, "wandb", None)
     with refused("pip install wandb"):
         train_program.main([toml, "--wandb_log=true"])
-    assert not (out / "earlier").exists() and (out / "best").exists()
+    assert not (out / "earlier").exists() and (out / "step-00000001").exists()
 
 
 TRAIN_ERRORS = [
     (["--n_layer=0"], 2, "n_layer = 0"),
     (["extra"], 2, "unexpected argument 'extra'"),
-    (["--init_from=reusme"], 2, "init_from = 'reusme'"),
+    (["--init_from=reusme"], 1, "no run in 'reusme'"),
     (["--out_dir=", "--init_from=resume"], 2, "out_dir is empty"),
     (["--dataset=nowhere"], 1, "no dataset 'nowhere'"),
     (["--block_size=5000"], 1, "block_size = 5000"),
-    (["--init_from=resume"], 1, "no checkpoint in"),
+    (["--init_from=resume"], 1, "no run in"),
     (["--out_dir=/dev/null/out"], 1, "/dev/null/out"),
 ]
 
@@ -263,7 +261,7 @@ def test_sample_reads_the_best_checkpoint(trained, monkeypatch):
     read = []
     monkeypatch.setattr(sample_program, "generate", lambda model, *_, **__: read.append(model) or [])
     sample_program.main([f"--out_dir={trained}", "--start=fox", "--num_samples=1", "--device=cpu"])
-    best = GPT.from_checkpoint(Path(trained) / "best").state_dict()
+    best = load_model(trained)[0].state_dict()
     assert all(tensor.equal(best[name]) for name, tensor in read[0].state_dict().items())
 
 
@@ -302,7 +300,7 @@ SAMPLE_ERRORS = [
     (["--top_k=0"], 2, "top_k = 0"),
     (["--stop_at_end=maybe"], 2, "stop_at_end = 'maybe'"),
     (["out"], 2, "unexpected argument 'out'"),
-    (["--out_dir=nowhere"], 1, "no checkpoint in 'nowhere'"),
+    (["--out_dir=nowhere"], 1, "no run in 'nowhere'"),
 ]
 
 
@@ -321,15 +319,47 @@ def test_a_start_that_the_model_cannot_read_is_refused(trained, capsys):
 # --- errors -------------------------------------------------------------------------------------------------
 
 
-def test_a_programs_own_mistake_is_not_dressed_up():
-    with pytest.raises(ZeroDivisionError):
-        run_cli(lambda: 1 / 0)
+def test_an_unexpected_error_is_one_line_and_debug_shows_where(capsys, monkeypatch):
+    assert leaves(capsys, lambda argv: 1 / 0, []) == (
+        *(1, ["error: unexpected ZeroDivisionError: division by zero; --debug shows where"]),
+    )
+    monkeypatch.setattr(sys, "argv", ["train", "--debug"])
+    assert "Traceback (most recent call last):" in leaves(capsys, lambda argv: 1 / 0, [])[1]
 
 
 def test_too_little_memory_is_one_line(toml, capsys):
     assert leaves(capsys, train_program.main, [toml, "--n_embd=1000000"]) == (1, [f"error: {OUT_OF_MEMORY}"])
-    with pytest.raises(RuntimeError, match="another"):
-        run_cli(lambda: (_ for _ in ()).throw(RuntimeError("another")))
+
+
+def test_resuming_a_finished_run_says_so_and_changes_nothing(toml, out, capsys):
+    train_program.main([toml])
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, lines = leaves(capsys, train_program.main, [toml, "--max_iters=6", "--init_from=resume"])
+    assert code == 1 and "is at step 10 of 6, nothing to do; a larger --max_iters continues it" in lines[0]
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_an_output_that_cannot_be_written_is_one_line_and_finished_work_is_no_error(toml, trained):
+    with open("/dev/full", "w") as full:
+        process = program("sample", f"--out_dir={trained}", "--max_new_tokens=9", stdout=full)
+        assert process.wait(60) == 1
+        assert process.stderr.read() == "error: No space left on device (standard output)\n"
+        process.stderr.close()
+        process = program("train", toml, "--max_iters=3", stdout=full)
+        assert process.wait(60) == 0, process.stderr.read()
+        process.stderr.close()
+
+
+def test_ctrl_c_while_torch_is_imported_is_one_line():
+    process = program("train", "--help", PYTHONVERBOSE="1")
+    for line in process.stderr:
+        if "import 'torch._C'" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said = [line for line in process.stderr.read().splitlines() if line.startswith(("error:", "Traceback"))]
+    process.communicate()
+    assert said == ["error: interrupted"] and process.returncode in (130, -signal.SIGINT)
 
 
 def test_a_process_with_a_reason_of_its_own_says_it_after_a_while(capsys, monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gptlib import GPTConfig, TrainConfig, UsageError
 from gptlib.config import read_command_line, read_config
-from gptlib.runlog import config_as_toml
+from gptlib.run_folder import config_as_toml
 from gptlib.sample import SampleConfig
 
 
@@ -28,30 +28,12 @@ def test_a_windows_editor_s_mark_at_the_beginning_is_no_setting(tmp_path):
     assert command_line(str(tmp_path / "run.toml")).n_layer == 2
 
 
-def test_a_text_that_no_file_can_hold_is_refused(refused):
-    with refused("out_dir = 'o\\udcff'", "a text", error=UsageError):
-        command_line("--out_dir=o\udcff")
-    with refused("out_dir = 'a\\x00b'", "a text", error=UsageError):
-        command_line("--out_dir=a\0b")
-
-
 def test_a_tilde_is_the_users_own_folder_and_only_there(monkeypatch):
     monkeypatch.setenv("HOME", "/somewhere")
     monkeypatch.setenv("USERPROFILE", "/somewhere")
     config = command_line("--out_dir=~/runs", "--dataset=~/texts", "--init_from=~/old", "--wandb_project=~/x")
     assert (config.out_dir, config.dataset) == ("/somewhere/runs", "/somewhere/texts")
     assert (config.init_from, config.wandb_project) == ("/somewhere/old", "~/x")
-
-
-NUMBERS = [f for f in fields(TrainConfig) if f.type in (int, float)]
-
-
-@pytest.mark.parametrize("f", NUMBERS, ids=lambda f: f.name)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_no_number_has_four_hundred_digits(refused, f, sign):
-    """Python has such whole numbers; neither torch nor a float does."""
-    with refused(f"{f.name} = ", error=UsageError):
-        TrainConfig(**{f.name: sign * 10**400})
 
 
 # --- defaults < TOML < command line ---------------------------------------------------------------
@@ -101,7 +83,6 @@ REFUSED = [
     (["--n_layer"], ["n_layer", "expected one argument", "--help"]),
     (["--dropout=1"], ["dropout = 1.0", "at least 0, below 1"]),
     (["--dropout=-0.1"], ["dropout = -0.1", "at least 0"]),
-    (["--keep_checkpoints=20000000"], ["keep_checkpoints = 20000000", "at least 2, at most 10000"]),
     (["--train_fraction=0"], ["train_fraction", "above 0, at most 1"]),
     (["--train_fraction=1.1"], ["train_fraction", "at most 1"]),
     (["--learning_rate=nan"], ["learning_rate = nan", "above 0"]),
@@ -111,7 +92,6 @@ REFUSED = [
     (["--schedule=sine"], ["schedule = 'sine'", "one of cosine, linear, constant"]),
     (["--n_embd=30", "--n_head=4"], ["n_embd = 30", "multiple of n_head = 4"]),
     (["--learning_rate=0.1", "--min_lr=0.2"], ["min_lr = 0.2", "at most learning_rate = 0.1"]),
-    (["--seed=99999999999999999999"], ["seed", "at most"]),
     (["--init_from=resume"], ["out_dir is empty", "resume"]),
     (["a.toml", "b"], ["unexpected argument 'b'", "--name=value", "--help"]),
     (["a\nb.toml", "c\nd"], ["unexpected argument 'c\\nd'"]),
@@ -138,11 +118,6 @@ def test_a_command_line_is_refused_in_one_line(refused, argv, words):
         ("dataset = 5", ["dataset = 5", "a text"]),
         ("[model]\nn_layer = 2", ["unknown setting 'model'"]),
         ("n_layer", ["run.toml is not valid TOML", "Expected '='"]),
-        ("x = " + 3000 * "[" + 3000 * "]", ["run.toml is not valid TOML", "recursion"]),
-        ("n_layer = 0x" + 5000 * "f", ["n_layer = 0xfff", "a whole number"]),
-        ("dropout = 0x" + 5000 * "f", ["dropout = 0xfff", "a number"]),
-        ("dataset = 0x" + 5000 * "f", ["dataset = 0xfff", "a text"]),
-        ('out_dir = "a\\u0000b"', ["out_dir = 'a\\x00b'", "a text"]),
         ("x = '\udcff'", ["run.toml is not valid TOML"]),
     ],
 )

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from gptlib import GPT, GPTConfig, TrainConfig
-from gptlib.decoding import FEW, Decoder, gelu
-from gptlib.model import KVCache
+from gptlib.decoding import FEW, Decoder, KVCache, gelu
 
 OPTIONS = {
     "positions": ("learned", "rotary"),
@@ -40,7 +39,8 @@ def test_token_by_token_is_the_same_as_all_at_once(kind, read_first):
     model, idx = build(**kind), tokens_for()
     cache = KVCache(model.config, batch_size=3)
     if read_first:
-        model.hidden_states(idx[:, :read_first], cache)
+        model.hidden_states(idx[:, :read_first], cache.memory)
+        cache.advance(idx[:, :read_first])
     decode = Decoder(model, cache)
     logits = torch.stack([decode(token) for token in idx[:, read_first:].split(1, dim=1)], dim=1)
     torch.testing.assert_close(logits, model(idx)[0][:, read_first:], rtol=1e-4, atol=1e-4)
@@ -67,7 +67,8 @@ def test_what_is_trained_afterwards_shows():
 def test_a_full_cache_takes_no_more(refused):
     model, idx = build(), tokens_for()
     cache = KVCache(model.config, batch_size=3)
-    model.hidden_states(idx, cache)
+    model.hidden_states(idx, cache.memory)
+    cache.advance(idx)
     with refused("cache is full", "block_size = 8"):
         Decoder(model, cache)(idx[:, :1])
 

@@ -15,14 +15,15 @@ import pytest
 import torch
 from processes import FORKSERVER, exit_code, start_training
 
-from gptlib import Trainer, TrainStep, UsageError, checkpoint
-from gptlib.distributed import DistEnv, from_env, join, process_group_kwargs
-from gptlib.runlog import read_log
+from gptlib import Trainer, TrainStep, UsageError
+from gptlib.distributed import DistEnv, from_env, init_distributed
+from gptlib.run_folder import load_checkpoint, read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = {"log_interval": 1, "eval_interval": 5, "eval_iters": 3, "schedule": "constant", "n_layer": 2, "grad_clip": 0.5}
-# name: processes, gradient_accumulation_steps, parallel
-SPLITS = {"1 x 4": (1, 4, "ddp"), "2 x 2": (2, 2, "ddp"), "4 x 1": (4, 1, "ddp"), "2 x 2 fsdp": (2, 2, "fsdp")}
+PLAN |= {"gradient_accumulation_steps": 4}  # over all processes
+# name: processes, parallel
+SPLITS = {"1 x 4": (1, "ddp"), "2 x 2": (2, "ddp"), "4 x 1": (4, "ddp"), "2 x 2 fsdp": (2, "fsdp")}
 MUON = {"optimizer": "muon", "muon_lr": 0.01}
 RESUMED = ("1 x 4", "2 x 2", "2 x 2 fsdp")
 
@@ -46,9 +47,9 @@ def course(tiny, dataset, tmp_path_factory):
     (folder / "meta.json").write_text(f'{{{sizes}, "vocab_size": {dataset.vocab_size}}}')
 
     def words(split, name, **settings):
-        _, accumulation, parallel = SPLITS[split]
+        _, parallel = SPLITS[split]
         shared = {"dataset": folder, "out_dir": folder / name, "parallel": parallel}
-        config = vars(tiny(**PLAN)) | shared | {"gradient_accumulation_steps": accumulation} | settings
+        config = vars(tiny(**PLAN)) | shared | settings
         return [f"--{key}={value}" for key, value in config.items()]
 
     def start(split, name, **settings):
@@ -87,14 +88,14 @@ def test_the_curve_is_the_same_however_the_work_is_split(course, alone, split):
     for ours, theirs in zip(curve(out), curve(alone), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
     assert len(curve(out)[0]) == 20
-    ours, theirs = (checkpoint.load(folder, prefer="latest") for folder in (out, alone))
-    assert ours.training.keys() == theirs.training.keys() and ours.progress.step == 20
+    ours, theirs = (load_checkpoint(folder, prefer="latest") for folder in (out, alone))
+    assert ours.training.keys() == theirs.training.keys() and ours.state.step == 20
     for name, tensor in theirs.weights.items():
         if name.endswith("c_attn.bias"):
             continue  # a key's bias changes nothing, so its gradient is rounding alone, which Adam makes large
         torch.testing.assert_close(ours.weights[name], tensor, rtol=0, atol=1e-3)
     said = (course.folder / f"{split}.txt").read_text()
-    assert said.count("parameters on cpu; 128 tokens a step") == 1 and "processes" in said  # one of them writes
+    assert said.count("parameters on cpu; 128 tokens per step") == 1 and "processes" in said  # one of them writes
 
 
 @pytest.mark.parametrize("settings", [MUON, {"dtype": "float16"}], ids=["muon", "float16"])
@@ -104,30 +105,30 @@ def test_parts_of_a_model_train_as_the_whole_does(course, settings):
     ours, theirs = (course(split, f"{name} {split}", **settings) for split in ("2 x 2 fsdp", "2 x 2"))
     for parted, whole in zip(curve(ours), curve(theirs), strict=True):
         torch.testing.assert_close(parted, whole, rtol=0, atol=1e-4 if settings is MUON else 2e-3)
-    parted, whole = (checkpoint.load(folder, prefer="latest") for folder in (ours, theirs))
+    parted, whole = (load_checkpoint(folder, prefer="latest") for folder in (ours, theirs))
     assert parted.scaler == whole.scaler and parted.training.keys() == whole.training.keys()
 
 
 def overflow_in_one_part(config, dataset, environment, told):
     """Three steps, at the second of which one process's part of one gradient is not finite."""
     os.environ.update(environment)
-    with join(config) as world:
-        trainer = Trainer(config, dataset, world)
+    with init_distributed(config) as dist:
+        trainer = Trainer(config, dataset, dist)
         unscale, gradient = trainer.scaler.unscale_, lambda: trainer.model.h[0].mlp.c_fc.weight.grad
 
         def unscale_with_overflow(optimizer):
-            if world.rank == 1 and trainer.step == 1:
+            if dist.rank == 1 and trainer.step == 1:
                 gradient().to_local().fill_(math.inf)
             unscale(optimizer)
 
         trainer.scaler.unscale_ = unscale_with_overflow
         steps = [event for event in trainer if isinstance(event, TrainStep)]
-        told.put((world.rank, trainer.scaler.get_scale(), [event.grad_norm for event in steps]))
+        told.put((dist.rank, trainer.scaler.get_scale(), [event.grad_norm for event in steps]))
 
 
 def test_an_overflow_in_one_part_of_the_model_is_one_in_all(tiny, dataset):
     told = FORKSERVER.Queue()
-    config = tiny(parallel="fsdp", dtype="float16", max_iters=3, log_interval=1)
+    config = tiny(parallel="fsdp", dtype="float16", max_iters=3, gradient_accumulation_steps=2)
     runs = [FORKSERVER.Process(target=overflow_in_one_part, args=(config, dataset, n, told)) for n in numbers(2)]
     for run in runs:
         run.start()
@@ -158,7 +159,7 @@ def test_dropout_differs_between_processes_and_a_resumed_run_is_the_same_to_the_
     halves = course("2 x 2", "halves dropout", dropout=0.3, init_from="resume")
     for ours, theirs in zip(curve(halves), curve(whole), strict=True):
         assert ours.equal(theirs)
-    states = checkpoint.load(whole, prefer="latest").training["random_state"]
+    states = load_checkpoint(whole, prefer="latest").training["rng_state"]
     assert len(states) == 2 and not states[0].equal(states[1])
 
 
@@ -184,15 +185,15 @@ def test_torchrun_by_its_own_command_ends_when_a_worker_dies_goes_on_and_stops(c
     said = first.communicate(timeout=60)[0]
     assert first.returncode == 1 and time.monotonic() - killed < 20
     assert "Signal 9 (SIGKILL)" in said
-    step = checkpoint.load(out, prefer="latest").progress.step
+    step = load_checkpoint(out, prefer="latest").state.step
     assert step > 0
 
     second = start("resume")
     second.send_signal(signal.SIGINT)
     said = second.communicate(timeout=60)[0]
-    stopped_at = checkpoint.load(out, prefer="latest").progress.step
+    stopped_at = load_checkpoint(out, prefer="latest").state.step
     assert stopped_at > step and f"stopped at step {stopped_at} of 1000000" in said
-    assert "go on with the same command, torchrun and all, and --init_from=resume" in said
+    assert "continue with the same torchrun command and --init_from=resume" in said
 
 
 def test_who_loses_another_process_says_so(course):
@@ -205,7 +206,7 @@ def test_who_loses_another_process_says_so(course):
     second.kill()
     code = exit_code(first)
     lines = said.read_text().splitlines()
-    assert code == 1 and "error: process 0 lost another one, which says why above or below" in lines
+    assert code == 1 and "error: rank 0 lost another one, which says why above or below" in lines
 
 
 def test_what_is_wrong_in_all_processes_is_said_once():
@@ -232,10 +233,10 @@ class Watched:
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_gradients_travel_at_the_last_micro_batch_only(parallel):
-    model, world = Watched(), DistEnv(0, 2, 0, parallel)
+    model, dist = Watched(), DistEnv(0, 2, 0, parallel)
     for last in (False, False, True):
         model.travelled.append(True)  # as DDP does unless it is told otherwise
-        with world.grad_sync(model, last):
+        with dist.grad_sync(model, last):
             pass
     assert model.travelled == [False, False, True]
 
@@ -257,6 +258,14 @@ def test_a_part_of_torchruns_variables_is_refused(refused):
         from_env({"WORLD_SIZE": "2"}, "ddp")
     with refused("must be numbers", "'two'", error=UsageError):
         from_env({"WORLD_SIZE": "two"}, "ddp")
+    for wrong in ({"RANK": "1"}, {"WORLD_SIZE": "0"}, {"RANK": "-1"}):
+        with refused("start by torchrun, or unset them", error=UsageError):
+            from_env(wrong, "ddp")
+
+
+def test_an_accumulation_that_the_processes_cannot_share_is_refused(tiny, dataset, refused):
+    with refused("gradient_accumulation_steps = 3", "a multiple of the 2 processes", error=UsageError):
+        Trainer(tiny(gradient_accumulation_steps=3), dataset, DistEnv(0, 2))
 
 
 @pytest.fixture
@@ -270,14 +279,8 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(two_gpus, refused):
     assert DistEnv().device("auto") == torch.device("cuda")
     assert DistEnv(3, 4, 1).device("auto") == torch.device("cuda", 1)
     assert DistEnv(3, 4, 1).device("cpu") == torch.device("cpu")
-    with refused("process 2 of this machine has no GPU", "it has 2", "--nproc_per_node", error=UsageError):
+    with refused("local rank 2 has no GPU", "this machine has 2", "--nproc_per_node", error=UsageError):
         DistEnv(2, 4, 2).device("cuda")
-
-
-def test_nccl_connects_gpus_and_gloo_the_rest():
-    gpu = torch.device("cuda", 1)
-    assert process_group_kwargs(gpu) == {"backend": "cpu:gloo,cuda:nccl", "device_id": gpu}
-    assert process_group_kwargs(torch.device("cpu")) == {"backend": "gloo"}
 
 
 def test_several_processes_cannot_share_an_apple_gpu(monkeypatch, refused):

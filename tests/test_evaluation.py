@@ -51,7 +51,7 @@ def test_the_standard_error_is_the_spread_of_repeated_estimates(model, dataset):
 
 
 def test_four_times_the_batches_halve_the_standard_error(model, dataset):
-    few, many = (estimate_loss(model, dataset.train, eval_iters=n).standard_error for n in (20, 80))
+    few, many = (estimate_loss(model, dataset.train, eval_iters=n).standard_error for n in (4, 16))
     assert many / few == pytest.approx(0.5, rel=0.15)
 
 
@@ -98,3 +98,10 @@ def test_the_final_weights_are_the_same_however_often_a_run_evaluates(tiny, data
         list(trainer)
         finals.append(bits(trainer.model))
     assert finals[0] == finals[1] == finals[2]
+
+
+def test_a_text_of_few_windows_has_the_error_of_those(model, dataset):
+    """Drawing the same two windows again and again makes nothing more certain."""
+    two_windows = dataset.val[: 2 * model.config.block_size + 1]
+    few, many = (estimate_loss(model, two_windows, batch_size=8, eval_iters=n).standard_error for n in (4, 400))
+    assert many == pytest.approx(few, rel=0.5)

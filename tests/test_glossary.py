@@ -7,24 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from course import LESSONS, lesson
+from course import lesson
 from course.glossary import ENTRIES, GLOSSARY, Entry, Glossary
 from gptlib import TrainConfig
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 FIELDS = {f.name: f for f in fields(TrainConfig)}
-QUICK_START = (
-    "block_size",
-    "batch_size",
-    "gradient_accumulation_steps",
-    "eval_interval",
-    "eval_iters",
-    "log_interval",
-)
-
-
-def test_the_settings_of_the_quick_start_come_first():
-    assert tuple(entry.name for entry in ENTRIES[:6]) == QUICK_START
 
 
 def test_each_entry_is_a_setting_and_stands_there_once():
@@ -65,8 +53,3 @@ def test_html_has_the_same_and_escapes_it():
 def test_python_m_prints_it():
     run = subprocess.run([sys.executable, "-m", "course.glossary"], capture_output=True, check=True, encoding="utf-8")
     assert run.stdout.strip() == GLOSSARY.markdown() and not run.stderr
-
-
-def test_each_notebook_is_a_lesson_of_the_course():
-    assert [item.number for item in LESSONS] == sorted({item.number for item in LESSONS})
-    assert {path.name for path in NOTEBOOKS.glob("*.ipynb")} <= {item.file for item in LESSONS}

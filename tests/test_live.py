@@ -277,7 +277,7 @@ def test_a_static_figure_is_a_png_with_an_alt_text(make_lab):
 
 def test_every_control_has_its_range_and_its_meaning():
     slider = make_control("learning_rate", 1e-3)
-    assert slider.value == pytest.approx(1e-3) and "largest step size" in slider.tooltip
+    assert slider.value == pytest.approx(1e-3) and "peak learning rate" in slider.tooltip
     with pytest.raises(UsageError, match="eval_interval"):
         make_control("eval_intervall", 1)
 

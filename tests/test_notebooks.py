@@ -17,12 +17,14 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from course import LESSONS
+
 FOLDER = Path(__file__).parent.parent / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-FILE_NAME = re.compile(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*\.ipynb")
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+PLAYGROUND = "playground.ipynb"  # the one notebook that is no lesson
 
 MOST_CELLS = 45
-MOST_LINES = 20
+MOST_LINES = 15
 MOST_SETUP_LINES = 3
 SHORTEST_ALT = 20  # characters
 
@@ -31,6 +33,8 @@ ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 EMBEDDED_FILE = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]+")
 UNWANTED = re.compile(r"\bOutput\(|\binteract(_manual)?\(|@interact|clear_output|pyplot")
 PRECISE_NUMBER = re.compile(r"\d\.\d{3,}")
+EXACT_OR_MASKED = re.compile(r"`[^`]*`|measured -?[0-9.,e+-]+( +\(we got [^)]*\))?")  # tests/sanitize.ini masks it
+BARE_VERDICT = re.compile(r"^(True|False)$", re.MULTILINE)
 
 Rule = Callable[[NotebookNode], Iterator[str]]
 RULES: list[Rule] = []
@@ -111,7 +115,7 @@ def has_no_widget_state(notebook):
 @rule
 def begins_with_its_title(notebook):
     first = notebook.cells[0] if notebook.cells else None
-    if first is None or first.cell_type != "markdown" or not re.match(r"# \d\d\b", first.source):
+    if first is None or first.cell_type != "markdown" or not re.match(r"# (\d\d|Playground)\b", first.source):
         yield "cell 1 must be markdown and start with the title, '# NN ...'"
 
 
@@ -156,12 +160,37 @@ def shows_no_address_of_an_object(notebook):
 
 @rule
 def shows_no_precise_number(notebook):
-    """The third digit of a trained loss differs between processors; code in backticks and what is tagged is exact."""
+    """The third digit of a trained loss differs between processors.
+
+    Code in backticks and what is tagged is exact; what `measured` prints is masked.
+    """
     for number, cell, output in outputs(notebook):
         for kind, text in texts(output):
-            found = PRECISE_NUMBER.search(re.sub(r"`[^`]*`", "", text))
+            found = PRECISE_NUMBER.search(EXACT_OR_MASKED.sub("", text))
             if found and kind in ("stdout", "text/plain") and "exact-number" not in tags(cell):
                 yield f"the {kind} of cell {number} has a number with three or more decimals: …{found.group()}"
+
+
+@rule
+def shows_the_learner_s_own_number(notebook):
+    for number, cell in cells(notebook, "code"):
+        if re.search(r"\bclaim\(", cell.source):
+            yield f"cell {number} calls claim(...), which prints our number; measured(...) prints the learner's too"
+
+
+@rule
+def says_more_than_true(notebook):
+    for number, _, output in outputs(notebook):
+        for kind, text in texts(output):
+            if kind in ("stdout", "text/plain") and (found := BARE_VERDICT.search(text)):
+                yield f"the {kind} of cell {number} is a bare {found.group()}: show the numbers that were compared"
+
+
+@rule
+def keeps_predictions_out_of_its_cells(notebook):
+    for number, cell in cells(notebook, "code"):
+        if "Prediction(" in cell.source:
+            yield f"cell {number} holds a prediction with its answer: define it in course/lessons/lesson_NN.py"
 
 
 @rule
@@ -205,21 +234,30 @@ def load(path: Path) -> NotebookNode:
     return v4.reads(path.read_text(encoding="utf-8"))  # as it is: nbformat.read would mend what is wrong
 
 
+# These were written before their rule: they may break it until they are rewritten. Take a lesson out when it is.
+TO_BE_REWRITTEN = {
+    "shows_the_learner_s_own_number": ("00", "01", "02", "03", "04", "05", "06", "07", "08"),
+    "says_more_than_true": ("01", "05"),
+    "keeps_predictions_out_of_its_cells": ("00", "01", "02", "03", "04", "05", "06", "07"),
+    "is_short": ("01", "03", "04", "06", "07", "08"),
+}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
 def test_notebook(check, path):
     complaints = list(check(load(path)))
+    if complaints and path.stem[:2] in TO_BE_REWRITTEN.get(check.__name__, ()):
+        pytest.xfail(f"{path.name} is still to be rewritten: {complaints[0]}")
     assert not complaints, f"{path.name}:\n" + "\n".join(complaints)
 
 
-def test_every_notebook_has_a_lesson_s_name():
-    wrong = [path.name for path in FOLDER.glob("*.ipynb") if not FILE_NAME.fullmatch(path.name)]
-    assert not wrong, f"call a notebook NN_words.ipynb, not {', '.join(wrong)}"
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_title_has_the_number_of_the_file(path):
-    assert load(path).cells[0].source.startswith(f"# {path.name[:2]}"), f"{path.name}: another number in its title"
+def test_every_notebook_is_a_lesson_of_the_course_or_the_playground():
+    lessons = {lesson.file: lesson.number for lesson in LESSONS}
+    files = {path.name for path in NOTEBOOKS}
+    assert files - {PLAYGROUND} == set(lessons)
+    titles = {name: load(FOLDER / name).cells[0].source[:4] for name in lessons}
+    assert titles == {name: f"# {number}" for name, number in lessons.items()}
 
 
 # --- the rules themselves: a good notebook passes, and each bad one fails by its rule --------------
@@ -265,7 +303,10 @@ GOOD = {
     "shell command": notebook_of(code("!echo hello", printed("hello\n"))),
     "empty cell": notebook_of(code("")),
     "two decimals": notebook_of(code("loss", result({"text/plain": "4.17"}))),
-    "twenty lines": notebook_of(code("\n".join(["x = 1"] * 20))),
+    "the learner's own number": notebook_of(code("measured(loss)", printed("loss: measured 0.00271  (we got 0.003)"))),
+    "a sentence about truth": notebook_of(code("print(x)", printed("equal: True\nTrue or not?"))),
+    "fifteen lines": notebook_of(code("\n".join(["x = 1"] * 15))),
+    "the playground": notebook_of(title="# Playground"),
     "an ordinary word": notebook_of(v4.new_markdown_cell("Layers interact; see the Output (below).")),
 }
 BAD = [
@@ -292,13 +333,17 @@ BAD = [
     (shows_no_address_of_an_object, notebook_of(code("x", result({"text/plain": "<Lab at 0x7f3a2b1c>"})))),
     (shows_no_precise_number, notebook_of(code("loss", result({"text/plain": "1.8734"})))),
     (shows_no_precise_number, notebook_of(code("print(loss)", printed("val 1.873\n")))),
+    (shows_the_learner_s_own_number, notebook_of(code("claim('loss', loss, 2.1, within=0.1)", printed("loss: 2.1")))),
+    (says_more_than_true, notebook_of(code("x == y", result({"text/plain": "True"})))),
+    (says_more_than_true, notebook_of(code("print(x == y)", printed("equal?\nFalse\n")))),
+    (keeps_predictions_out_of_its_cells, notebook_of(code("Lab(prediction=Prediction('?', ...))"))),
     (hides_nothing_with_a_semicolon, notebook_of(code("f();", printed("shown\n")))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("out = widgets.Output()"))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("x = interact(f, a=1)"))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("@interact\ndef f(a): ..."))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("import matplotlib.pyplot as plt"))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("from IPython.display import clear_output"))),
-    (is_short, notebook_of(code("\n".join(["x = 1"] * 21)))),
+    (is_short, notebook_of(code("\n".join(["x = 1"] * 16)))),
     (is_short, changed(lambda nb: nb.cells[1].update(source="import a\nimport b\nimport c\nimport d"))),
     (is_short, notebook_of(*[v4.new_markdown_cell("text") for _ in range(44)])),
     (describes_its_images, notebook_of(code("picture", result(PNG)))),

@@ -1,8 +1,6 @@
 """The learning-rate schedule, which parameters decay, and both optimisers against torch's own."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -143,16 +141,3 @@ def test_our_adamw_is_torch_s_own(tiny):
         theirs.step()
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q)
-
-
-def test_a_run_does_not_load_torch_s_compiler():
-    """Its import takes a second, which a learner would wait for at every start."""
-    code = """
-import sys
-from gptlib import Dataset, TrainConfig, Trainer
-for optimizer in ("adamw", "muon"):
-    config = TrainConfig(n_layer=1, n_head=1, n_embd=8, block_size=4, max_iters=2, eval_iters=1, optimizer=optimizer)
-    list(Trainer(config, Dataset.from_text("to be or not to be " * 9)))
-assert "torch._dynamo" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -321,7 +321,6 @@ import re, resource, sys
 block, headroom, *arguments = sys.argv[1:]
 sys.path.insert(0, {folder!r})
 import documents, prepare
-assert "torch" not in sys.modules
 documents.BLOCK = int(block)
 used = 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(headroom), used + int(headroom)))

@@ -25,7 +25,7 @@ from course.lessons.lesson_06_memorisation import (
 )
 from course.lessons.lesson_06_stopping import plot_stops, record, should_stop, stops_at
 from gptlib import CharTokenizer, Dataset, Evaluation, GPTConfig, Trainer
-from gptlib.events import Costs, Estimate
+from gptlib.events import Estimate
 from gptlib.model import GPT
 
 SPEECH = """
@@ -194,7 +194,7 @@ def test_copying_is_drawn_along_a_run(tiny):
 
 def evaluations(*values, error=0.01, gap=0.0):
     return [
-        Evaluation(10 * i, Estimate(v - gap, error, 16), Estimate(v, error, 16), False, 0, Costs())
+        Evaluation(10 * i, Estimate(v - gap, error, 16), Estimate(v, error, 16), False, 0, 0.0)
         for i, v in enumerate(values)
     ]
 

@@ -62,7 +62,7 @@ def test_the_counted_memory_is_the_measured_peak_of_training(tiny, text, case):
     def train():
         trainers.append(Trainer(config, text))
         for _ in range(2):
-            trainers[0]._train_step(logged=True)
+            trainers[0].train_step()
 
     _, peak = allocated(train)
     assert count(config, text.vocab_size).memory == pytest.approx(peak, rel=0.15)

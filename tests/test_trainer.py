@@ -1,21 +1,19 @@
 """The training loop: its events, its arithmetic, and how it is stopped and changed."""
 
-import time
-from dataclasses import asdict
-from itertools import islice, pairwise
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from gptlib import Dataset, Evaluation, Progress, Saved, Trainer, TrainStep, UsageError, checkpoint, exact_loss
-from gptlib import trainer as trainer_module
+from gptlib import Dataset, Evaluation, Heartbeat, Saved, Trainer, TrainStep, UsageError, exact_loss
 from gptlib.optim import learning_rate_at
+from gptlib.run_folder import load_checkpoint
 
 
 def events_of(trainer):
-    """Without the signs of life, which depend on the clock."""
-    return [event for event in trainer if not isinstance(event, Progress)]
+    """Without the heartbeats."""
+    return [event for event in trainer if not isinstance(event, Heartbeat)]
 
 
 def steps_of(events, kind):
@@ -30,10 +28,11 @@ def watch_gradients(trainer):
     """A list that gets, at every step, the gradient that the optimiser is given."""
     seen = []
 
-    def look(optimizer, args, kwargs):
+    def look():
         seen.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters()]))
+        step()
 
-    trainer.optimizer.register_step_pre_hook(look)
+    step, trainer.optimizer.step = trainer.optimizer.step, look
     return seen
 
 
@@ -41,10 +40,11 @@ def watch_gradients(trainer):
 
 
 def test_the_events_of_a_run_in_order(tiny, dataset):
-    events = events_of(Trainer(tiny(max_iters=6, eval_interval=4, log_interval=2), dataset))
-    names = ["Evaluation", "TrainStep", "TrainStep", "Evaluation", "TrainStep", "Evaluation"]
+    events = events_of(Trainer(tiny(max_iters=5, eval_interval=4, log_interval=2), dataset))
+    names = ["Evaluation", *["TrainStep"] * 4, "Evaluation", "TrainStep", "Evaluation"]
     assert [type(event).__name__ for event in events] == names
-    assert [event.step for event in events] == [0, 0, 2, 4, 4, 6]
+    assert [event.step for event in events] == [0, 0, 1, 2, 3, 4, 4, 5]
+    assert [event.logged for event in events if isinstance(event, TrainStep)] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize(("max_iters", "expected"), [(0, [0]), (1, [0, 1]), (8, [0, 4, 8]), (9, [0, 4, 8, 9])])
@@ -53,12 +53,11 @@ def test_a_run_evaluates_at_the_start_at_the_interval_and_once_at_the_end(tiny, 
     assert steps_of(events, Evaluation) == expected and isinstance(events[-1], Evaluation)
 
 
-def test_every_evaluation_is_followed_by_its_checkpoints(tiny, dataset, tmp_path):
+def test_every_evaluation_is_followed_by_its_checkpoint(tiny, dataset, tmp_path):
     events = events_of(Trainer(tiny(max_iters=4, eval_interval=2, out_dir=str(tmp_path)), dataset))
-    for i, event in enumerate(events):
-        if isinstance(event, Evaluation):
-            names = ["best", "latest"] if event.best else ["latest"]
-            assert events[i + 1 : i + 1 + len(names)] == [Saved(event.step, str(tmp_path / name)) for name in names]
+    steps = [(type(event), event.step) for event in events if not isinstance(event, TrainStep)]
+    assert steps == [(kind, step) for step in (0, 2, 4) for kind in (Evaluation, Saved)]
+    assert [e.folder for e in events if isinstance(e, Saved)][-1] == str(tmp_path / "step-00000004")
 
 
 def test_best_marks_the_lowest_validation_loss_so_far(tiny, dataset):
@@ -71,7 +70,7 @@ def test_best_marks_the_lowest_validation_loss_so_far(tiny, dataset):
 
 def test_the_first_logged_loss_is_the_untrained_models(tiny, dataset):
     trainer = Trainer(tiny(max_iters=1), dataset)
-    x, y = next(trainer._micro_batches())
+    x, y = next(trainer.micro_batches())
     expected = trainer.model(x, y)[1].item()
     assert losses_of(trainer) == [pytest.approx(expected, abs=1e-6)]
 
@@ -157,56 +156,30 @@ def test_every_step_uses_the_rate_of_the_schedule(tiny, dataset):
 # --- numbers that are not finite -----------------------------------------------------------------------
 
 
-def spoil(trainer, steps, value=float("nan")):
-    """Let the loss of these steps be `value`."""
-    forward = trainer._forward
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_the_first_loss_that_is_not_finite_ends_the_run_with_advice(tiny, dataset, tmp_path, bits, refused, value):
+    trainer, before = Trainer(tiny(eval_interval=2, out_dir=str(tmp_path)), dataset), {}
+    forward = trainer.forward
 
     def spoiled(x, y):
         logits, loss = forward(x, y)
-        return logits, loss * value if trainer.step in steps else loss
+        return logits, loss * value if trainer.step == 7 else loss
 
-    trainer._forward = spoiled
-
-
-def test_a_diverging_run_ends_with_advice(tiny, dataset, refused):
-    trainer = Trainer(tiny(learning_rate=1e30, warmup_iters=0, grad_clip=0.0), dataset)
-    with refused("the loss became", "number 10 in a row", "smaller learning_rate (now 1e+30)"):
-        list(trainer)
-
-
-def test_a_run_that_ends_before_it_is_recognised_as_diverging_does_not_end_well(tiny, dataset, refused):
-    with refused("the validation loss is nan at the end, step 5", "smaller learning_rate"):
-        list(Trainer(tiny(max_iters=5, learning_rate=1e30, warmup_iters=0, grad_clip=0.0), dataset))
+    trainer.forward = spoiled
+    with refused("the loss is", "at step 7", "smaller learning_rate (now 0.01)", "kept in", str(tmp_path)):
+        for event in trainer:
+            before[event.step] = bits(trainer.model)
+    assert bits(trainer.model) == before[6]  # the weights are those of the last good step
+    assert load_checkpoint(tmp_path, prefer="latest").state.step == 6
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_step_that_is_not_finite_changes_no_weight_and_the_run_goes_on(tiny, dataset, bits, value):
-    trainer, after = Trainer(tiny(log_interval=1, max_bad_steps=3), dataset), {}
-    spoil(trainer, {4, 5, 8}, value)
-    for event in trainer:
-        if isinstance(event, TrainStep):
-            after[event.step] = bits(trainer.model)
-    changed = [step for step in range(1, 20) if after[step] != after[step - 1]]
-    assert changed == [step for step in range(1, 20) if step not in {4, 5, 8}]
-
-
-def test_too_many_in_a_row_end_the_run_and_the_last_good_checkpoint_is_kept(tiny, dataset, tmp_path, refused):
-    trainer = Trainer(tiny(eval_interval=2, max_bad_steps=3, out_dir=str(tmp_path)), dataset)
-    spoil(trainer, {7, 8, 9})
-    with refused("the loss became nan", "at step 9, number 3 in a row", "kept in", str(tmp_path)):
-        list(trainer)
-    assert checkpoint.load(tmp_path, prefer="latest").progress.step == 8  # the weights of step 7
-
-
-def test_weights_that_are_lost_replace_no_checkpoint(tiny, dataset, tmp_path):
-    trainer = Trainer(tiny(eval_interval=2, log_interval=1, out_dir=str(tmp_path)), dataset)
-    for event in trainer:
-        if isinstance(event, TrainStep) and event.step == 4:
-            trainer.model.wte.weight.data.fill_(float("inf"))
-        if isinstance(event, TrainStep) and event.step == 8:
-            trainer.stop()
-    assert trainer.progress.best_val < float("inf")
-    assert checkpoint.load(tmp_path, prefer="latest").progress.step == 4
+def test_lost_weights_replace_no_checkpoint(tiny, dataset, tmp_path, refused):
+    trainer = Trainer(tiny(eval_interval=2, out_dir=str(tmp_path)), dataset)
+    with refused("the validation loss is nan at step 6"):
+        for event in trainer:
+            if isinstance(event, TrainStep) and event.step == 5:
+                trainer.model.wte.weight.data.fill_(float("inf"))
+    assert load_checkpoint(tmp_path, prefer="latest").state.step == 4
 
 
 class Overflow(torch.autograd.Function):
@@ -224,8 +197,8 @@ class Overflow(torch.autograd.Function):
 
 def test_an_overflow_in_float16_halves_the_scale_skips_the_step_and_the_run_goes_on(tiny, dataset, bits):
     trainer, scales, states = Trainer(tiny(dtype="float16", max_iters=6, log_interval=1), dataset), [], []
-    forward = trainer._forward
-    trainer._forward = lambda x, y: (None, Overflow.apply(forward(x, y)[1], 20000.0))
+    forward = trainer.forward
+    trainer.forward = lambda x, y: (None, Overflow.apply(forward(x, y)[1], 20000.0))
     for event in trainer:
         if isinstance(event, TrainStep):
             scales.append(trainer.scaler.get_scale())
@@ -233,14 +206,6 @@ def test_an_overflow_in_float16_halves_the_scale_skips_the_step_and_the_run_goes
     assert scales == [2.0**15, 2.0**14, 2.0**14, 2.0**14, 2.0**14, 2.0**14]  # from 2 ** 16
     assert states[0] == states[1] and len({str(state) for state in states}) == 5
     assert trainer.step == 6
-
-
-def test_a_gradient_that_overflows_at_every_scale_ends_the_run(tiny, dataset, refused):
-    trainer = Trainer(tiny(dtype="float16"), dataset)
-    forward = trainer._forward
-    trainer._forward = lambda x, y: (None, Overflow.apply(forward(x, y)[1], 0.0))
-    with refused("the gradient", "number 10 in a row"):
-        list(trainer)
 
 
 def test_a_text_shorter_than_a_window_is_refused(tiny, refused):
@@ -258,22 +223,35 @@ def test_a_device_that_is_not_there_is_refused(tiny, dataset, refused, monkeypat
 # --- stopping, leaving, going on ----------------------------------------------------------------------
 
 
-def test_stop_ends_the_run_after_the_step_in_hand_with_a_checkpoint(tiny, dataset, tmp_path):
-    trainer, events = Trainer(tiny(log_interval=1, out_dir=str(tmp_path)), dataset), []
+def test_stop_ends_the_run_after_the_current_step_with_a_checkpoint(tiny, dataset, tmp_path):
+    trainer, events = Trainer(tiny(out_dir=str(tmp_path)), dataset), []
     for event in trainer:
         events.append(event)
         if isinstance(event, TrainStep) and event.step == 3:
             trainer.stop()
-    assert trainer.step == 4 and events[-1] == Saved(4, str(tmp_path / "latest"))
+    assert trainer.step == 4 and isinstance(events[-1], Saved) and events[-1].folder == str(tmp_path / "step-00000004")
 
 
-def test_stop_ends_a_long_evaluation_too(tiny, dataset, monkeypatch):
-    monkeypatch.setattr(trainer_module, "HEARTBEAT", -1)
+def test_stop_ends_a_long_evaluation_too(tiny, dataset):
     trainer, events = Trainer(tiny(eval_iters=1000), dataset), []
     for event in trainer:
         events.append(event)
         trainer.stop()
-    assert [(type(event), event.step, event.doing) for event in events] == [(Progress, 0, "evaluate")]
+    assert events == [Heartbeat(0, "evaluate")]
+
+
+@pytest.mark.parametrize(("patience", "last"), [(0, 20), (2, 6)])
+def test_patience_ends_a_run_that_no_longer_improves(tiny, dataset, patience, last):
+    trainer, losses = Trainer(tiny(eval_interval=2, patience=patience), dataset), iter([3.0, 2.0, 2.5, 2.1, *[2.0] * 9])
+    trainer.evaluate = lambda: evaluated(trainer, next(losses))
+    list(trainer)
+    assert trainer.step == last
+
+
+def evaluated(trainer, val):
+    """An evaluation that finds this loss."""
+    trainer.state.evaluated(val)
+    yield Heartbeat(trainer.step, "evaluate")
 
 
 @pytest.mark.parametrize("leave_at", range(1, 9))
@@ -282,7 +260,7 @@ def test_a_run_that_was_left_anywhere_goes_on_and_ends_the_same(tiny, dataset, b
     whole = Trainer(config, dataset)
     expected = events_of(whole)
     left = Trainer(config, dataset)
-    part = list(islice((event for event in left if not isinstance(event, Progress)), leave_at))
+    part = list(islice((event for event in left if not isinstance(event, Heartbeat)), leave_at))
     assert [(type(e), e.step) for e in part + events_of(left)] == [(type(e), e.step) for e in expected]
     assert bits(left.model) == bits(whole.model)
 
@@ -311,8 +289,8 @@ def test_a_change_takes_effect_in_the_running_run(tiny, dataset):
         if isinstance(event, TrainStep) and event.step == 9:
             trainer.change(learning_rate=0.5, log_interval=4, eval_interval=3)
     rates = [event.learning_rate for event in events if isinstance(event, TrainStep)]
-    assert rates == pytest.approx([0.01 / 3, 0.02 / 3, *[0.01] * 8, 0.5, 0.5])
-    assert steps_of(events, TrainStep)[10:] == [12, 16]
+    assert rates == pytest.approx([0.01 / 3, 0.02 / 3, *[0.01] * 8, *[0.5] * 10])
+    assert [e.step for e in events if isinstance(e, TrainStep) and e.logged][10:] == [12, 16]
     assert steps_of(events, Evaluation) == [0, 12, 15, 18, 20]
 
 
@@ -326,15 +304,13 @@ def test_muons_own_rate_is_not_changed_with_the_other(tiny, dataset):
     assert rates == pytest.approx({False: 0.005, True: 0.02})
 
 
-def test_who_leaves_at_the_best_evaluation_and_goes_on_has_its_checkpoint(tiny, dataset, tmp_path):
+def test_leaving_at_the_best_evaluation_and_continuing_saves_its_checkpoint(tiny, dataset, tmp_path):
     trainer = Trainer(tiny(eval_interval=5, max_iters=6, out_dir=str(tmp_path)), dataset)
     for event in trainer:
         if isinstance(event, Evaluation) and event.step == 5:
             break
-    best = trainer.progress.best_val
     next(event for event in trainer if isinstance(event, Saved))
-    assert event.best and checkpoint.load(tmp_path).progress.best_val == best
-    assert checkpoint.load(tmp_path).progress.step == 5
+    assert event.best and load_checkpoint(tmp_path).state == trainer.state and trainer.step == 5
 
 
 def test_other_settings_cannot_change(tiny, dataset, refused):
@@ -353,36 +329,26 @@ def test_a_change_out_of_range_is_refused_and_changes_nothing(tiny, dataset, ref
     assert trainer.config == tiny()
 
 
-# --- signs of life and costs ----------------------------------------------------------------------------
+# --- timings ------------------------------------------------------------------------------------------
 
 
-def test_signs_of_life_come_at_least_every_heartbeat(tiny, dataset, monkeypatch):
-    """On a clock that goes on by 10 ms whenever it is read: as slow as a machine may be, and the same on all."""
+def test_events_carry_the_seconds_they_took_and_not_those_of_their_consumer(tiny, dataset, tmp_path, monkeypatch):
+    """On a clock that advances 1 s whenever it is read, and 100 s while somebody looks at an event."""
     clock = SimpleNamespace(now=0.0)
 
     def perf_counter():
-        clock.now += 0.01
+        clock.now += 1
         return clock.now
 
-    monkeypatch.setattr(trainer_module, "time", SimpleNamespace(perf_counter=perf_counter))
-    trainer = Trainer(tiny(max_iters=100, eval_iters=30, log_interval=10**6, eval_interval=10**6), dataset)
-    seen = [(event, clock.now) for event in trainer]
-    assert max(later - earlier for (_, earlier), (_, later) in pairwise(seen)) < trainer_module.HEARTBEAT + 0.1
-    assert {event.doing for event, _ in seen if isinstance(event, Progress)} == {"train", "evaluate"}
-    assert len(seen) < 100  # and not at every step
-
-
-def test_costs_add_up_to_the_time_that_passed(tiny, dataset, tmp_path):
-    trainer = Trainer(tiny(max_iters=50, out_dir=str(tmp_path)), dataset)
-    costs, received, released = [], [time.perf_counter()], [time.perf_counter()]
-    for event in trainer:
-        received.append(time.perf_counter())
-        costs.append(asdict(event.costs) if isinstance(event, TrainStep | Evaluation) else None)
-        time.sleep(0.01)
-        released.append(time.perf_counter())
-    *_, i = (i for i, cost in enumerate(costs) if cost)  # taken between two moments that are known
-    assert released[i] - received[1] <= sum(costs[i].values()) <= received[i + 1] - received[0]
-    assert min(costs[i].values()) > 0 and costs[i]["outside"] >= 0.01 * i
+    monkeypatch.setattr("gptlib.trainer.time", SimpleNamespace(perf_counter=perf_counter))
+    for event in Trainer(tiny(max_iters=3, eval_iters=4, out_dir=str(tmp_path)), dataset):
+        clock.now += 100
+        if isinstance(event, TrainStep):
+            assert event.seconds == 1 and event.tokens_per_second == 32
+        elif isinstance(event, Evaluation):
+            assert event.seconds == 8  # a second for each batch
+        elif isinstance(event, Saved):
+            assert event.seconds == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

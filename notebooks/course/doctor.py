@@ -2,16 +2,17 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
 
-from gptlib.errors import run_cli
-from gptlib.files import COURSE_DATA
-
-PACKAGES = ("numpy", "safetensors", "tiktoken", "tokenizers", "matplotlib", "ipywidgets", "jupyterlab", "ipykernel")
+# gptlib itself is imported only where the packages that it needs are known to be there.
+DATA = Path(__file__).resolve().parents[2] / "data"
 GIB = 2**30
 
 
@@ -29,57 +30,62 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything that a run or a notebook needs."""
+    """Look at everything that a run or a notebook needs; what needs a missing package is not looked at."""
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    yield from _torch()
-    for name in PACKAGES:
-        try:
-            yield Finding(name, version(name))
-        except PackageNotFoundError:
-            yield Finding(name, "missing", f"pip install -c constraints.txt {name}")
-    yield _kernel()
-    prepared = (COURSE_DATA / "data-by-char" / "meta.json").exists()
+    packages = list(_packages())
+    yield from packages
+    if not any(finding.remedy for finding in packages):
+        yield from _torch()
+        yield _kernel()
+    prepared = (DATA / "data-by-char" / "meta.json").exists()
     remedy = "" if prepared else "python data/data-by-char/prepare.py"
     yield Finding("text", "prepared" if prepared else "not prepared yet", remedy)
 
 
+def _packages() -> Iterator[Finding]:
+    try:
+        needed = [re.match(r"[\w-]+", line)[0] for line in requires("gptlib") if "extra ==" not in line]
+    except PackageNotFoundError:
+        yield Finding("gptlib", "not installed", "pip install -c constraints.txt -e .")
+        return
+    for name in [*needed, "ipykernel"]:
+        try:
+            found = version(name) if find_spec(name) else ""
+        except (PackageNotFoundError, ValueError):
+            found = ""
+        yield Finding(name, found or "missing", "" if found else f"pip install -c constraints.txt {name}")
+
+
 def _torch() -> Iterator[Finding]:
     try:
+        import psutil
         import torch
-    except ImportError as error:
-        yield Finding("torch", f"cannot be imported ({error})", "pip install -c constraints.txt torch")
+    except (ImportError, OSError) as error:  # it is there, but not one of the libraries that it loads
+        yield Finding("torch", f"cannot be imported ({error})", "pip install --force-reinstall torch")
         return
-    from gptlib.device import compile_obstacle, pick_device, pick_dtype
+    from gptlib.device import pick_device, pick_dtype
 
-    build = f"with CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
     unused = shutil.which("nvidia-smi") and not torch.cuda.is_available()
     remedy = "pip install --force-reinstall torch  (the build for your driver: see pytorch.org)" if unused else ""
     yield Finding(
-        "torch", f"{torch.__version__}, built for {build}" + (": the GPU is not used" if unused else ""), remedy
+        "cuda", f"torch has {torch.version.cuda or 'none'}" + (": the GPU is not used" if unused else ""), remedy
     )
     device = pick_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     yield Finding("device", f"{device.type} ({name}, {torch.get_num_threads()} torch threads)")
     dtype = str(pick_dtype("auto", device)).removeprefix("torch.")
     yield Finding("dtype", f"{dtype}, by dtype = 'auto'")
-    if device.type == "cuda":
-        yield Finding(
-            "memory", "{:.1f} GiB free of {:.1f} on the GPU".format(*(n / GIB for n in torch.cuda.mem_get_info()))
-        )
-    elif "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        yield Finding("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.1f} GiB")
-    obstacle, _, remedy = compile_obstacle(device).partition("; ")
-    yield Finding("compile", obstacle or "possible", remedy)
+    ram = psutil.virtual_memory()
+    free, total = torch.cuda.mem_get_info() if device.type == "cuda" else (ram.available, ram.total)
+    yield Finding("memory", f"{free / GIB:.1f} GiB free of {total / GIB:.1f}")
 
 
 def _kernel() -> Finding:
     """Whether the notebooks' kernel is this Python."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    from traitlets import TraitError
+
     remedy = f"{sys.executable} -m ipykernel install --sys-prefix"
-    try:
-        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-        from traitlets import TraitError
-    except ImportError:
-        return Finding("kernel", "jupyter_client is missing", "pip install -c constraints.txt jupyterlab")
     try:
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
@@ -95,12 +101,17 @@ def _kernel() -> Finding:
 
 def main() -> None:
     """Print all findings; the exit code is 1 if one of them needs mending."""
-    findings = []
+    ill = False
     for finding in examine():
         print(finding, flush=True)
-        findings.append(finding)
-    sys.exit(any(finding.remedy for finding in findings))
+        ill |= bool(finding.remedy)
+    sys.exit(ill)
 
 
 if __name__ == "__main__":
-    run_cli(main)
+    try:
+        from gptlib.errors import run_cli
+    except (ImportError, OSError):  # main says which package it needs
+        main()
+    else:
+        run_cli(main)

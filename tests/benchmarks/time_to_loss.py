@@ -79,7 +79,7 @@ def run_ours(text: str, recipe: str, seed: int, threads: int) -> dict:
         "val_loss": loss,
         "steps": trainer.step,
         "threads": torch.get_num_threads(),
-        "tokens_per_second": trainer.progress.tokens / (trained - STARTED),
+        "tokens_per_second": trainer.state.tokens / (trained - STARTED),
         "evaluation_seconds": finished - trained,
     }
 
@@ -88,7 +88,8 @@ def run_reference(text: str, checkout: Path, threads: int) -> dict:
     """Run nanoGPT's own program, then measure its checkpoint exactly."""
     import numpy as np
 
-    from gptlib import GPT, CharTokenizer, exact_loss
+    from gptlib import CharTokenizer, exact_loss
+    from gptlib.gpt2 import load_nanogpt
 
     tokenizer = CharTokenizer.from_text(text)
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +105,7 @@ def run_reference(text: str, checkout: Path, threads: int) -> dict:
         started = time.time()
         subprocess.run(command, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
         trained = time.time()
-        model = GPT.from_nanogpt(Path(folder, "ckpt.pt"))
+        model = load_nanogpt(Path(folder, "ckpt.pt"))
         loading = time.time() - trained
         loss = exact_loss(model, tokens[1]).mean
     seconds = time.time() - started - loading

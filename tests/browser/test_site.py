@@ -58,10 +58,11 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the built site; a warning of Sphinx fails the build."""
-    folder = tmp_path_factory.mktemp("site")
+    """The folder of the built site, with nothing left beside it; a warning of Sphinx fails the build."""
+    folder = tmp_path_factory.mktemp("site") / "_site"
     build = subprocess.run([sys.executable, ROOT / "site" / "build.py", folder], capture_output=True, text=True)
     assert build.returncode == 0, build.stderr
+    assert list(folder.parent.iterdir()) == [folder]
     return folder
 
 
@@ -112,6 +113,7 @@ def visit(browser, address):
 
 def test_there_is_a_page_for_every_lesson_and_module(pages):
     modules = {f"api/gptlib.{path.stem}.html" for path in (ROOT / "gptlib").glob("[a-z]*.py")}
+    modules |= {f"api/course.{path.stem}.html" for path in (ROOT / "notebooks" / "course").glob("[a-z]*.py")}
     assert set(pages) >= {f"{name}.html" for name in PAGES} | modules
 
 

@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import psutil
 
-from course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
+from course.figures import BLUE, GREEN, ORANGE, PURPLE
 from course.lab.runs import Run
 from course.step_costs import MIB, count
 from gptlib.config import TrainConfig
 
-_COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)  # in the order of Run.shares
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE)  # in the order of Run.shares
 
 
 def memory_in_use() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gptlib.config import TrainConfig
-from gptlib.events import Costs, Estimate, Evaluation, Event, Progress, TrainStep
+from gptlib.events import Estimate, Evaluation, Event, TrainStep
 
 RUNNING, FINISHED, STOPPED, DIVERGED, FAILED = "running", "finished", "stopped", "diverged", "failed"
 KEPT_RUNS = 5
@@ -39,7 +39,8 @@ class Run:
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluation_clock: list[float] = field(default_factory=list)
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # settings changed during the run: step -> values
-    costs: Costs = field(default_factory=Costs)
+    training: float = 0.0  # seconds in optimizer steps
+    evaluating: float = 0.0
     drawing: float = 0.0  # seconds spent on drawing
     sampling: float = 0.0  # seconds in which the model wrote samples
     paused: float = 0.0  # seconds spent waiting
@@ -60,16 +61,15 @@ class Run:
         """Take in one event of the Trainer."""
         self.step = event.step
         match event:
-            case Progress():
-                self.costs = event.costs
             case TrainStep():
                 self.step += 1  # its loss was that before the step
-                self.costs = event.costs
-                self.steps.append(event.step)
-                self.losses.append(event.loss)
-                self.clock.append(self.seconds())
+                self.training += event.seconds
+                if event.logged:
+                    self.steps.append(event.step)
+                    self.losses.append(event.loss)
+                    self.clock.append(self.seconds())
             case Evaluation():
-                self.costs = event.costs
+                self.evaluating += event.seconds
                 self.evaluations.append(event)
                 self.evaluation_clock.append(self.seconds())
                 if event.step >= self.config.max_iters:
@@ -116,20 +116,18 @@ class Run:
 
     def shares(self) -> dict[str, float]:
         """Where the time went: activity -> share of the run's seconds, pauses left out."""
-        outside = max(0.0, self.costs.outside - self.paused)
         seconds = {
-            "training": self.costs.train,
-            "evaluating": self.costs.evaluate,
+            "training": self.training,
+            "evaluating": self.evaluating,
             "drawing": self.drawing,
             "writing the sample": self.sampling,
-            "logging": max(0.0, outside - self.drawing - self.sampling),
         }
         total = sum(seconds.values()) or 1.0
         return {name: value / total for name, value in seconds.items()}
 
     def seconds(self) -> float:
         """How long the run took, pauses left out."""
-        return self.costs.train + self.costs.evaluate + max(0.0, self.costs.outside - self.paused)
+        return self.training + self.evaluating + self.drawing + self.sampling
 
     def tokens_per_second(self) -> float:
         """Over the whole run, evaluations and pictures included."""

@@ -18,9 +18,9 @@ from course.lessons.lesson_04_gradients import visible
 from course.step_costs import parameters_by_part
 from gptlib.config import GPTConfig
 from gptlib.dataset import Dataset, make_batch, sample_offsets
-from gptlib.decoding import Decoder
+from gptlib.decoding import Decoder, KVCache
 from gptlib.errors import UserError
-from gptlib.model import GPT, KVCache
+from gptlib.model import GPT
 from gptlib.sampling import choose, sample_text
 from gptlib.tokenizer import CharTokenizer, Tokenizer
 
@@ -237,7 +237,8 @@ def time_next_token(model: GPT, lengths: Sequence[int], repeats: int = 7) -> lis
     cache = KVCache(model.eval().config, 1)
     decode, costs = Decoder(model, cache), []
     for length in lengths:
-        model.hidden_states(tokens[:, : length - 1], cache)  # what has been read before
+        model.hidden_states(tokens[:, : length - 1], cache.memory)
+        cache.advance(tokens[:, : length - 1])  # what has been read before
         trials = []
         for _ in range(repeats):
             started = perf_counter()

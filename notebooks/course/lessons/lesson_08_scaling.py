@@ -26,14 +26,13 @@ from course.figures import BLUE, GREY, ORANGE, VERMILION
 from course.lab import Picture, new_figure
 from course.lessons.lesson_00_first_gpt import plot_texts, wrap
 from course.step_costs import Summary, count
-from gptlib.checkpoint import load
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.device import autocast, pick_dtype
 from gptlib.errors import UserError
 from gptlib.events import TrainStep
 from gptlib.model import GPT
-from gptlib.runlog import read_log
+from gptlib.run_folder import load_checkpoint, read_log
 from gptlib.trainer import Trainer
 
 SHOWN_LINES = 12
@@ -60,7 +59,7 @@ class Finished:
     @property
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that it saved last."""
-        return load(self._out_dir, prefer="latest").weights
+        return load_checkpoint(self._out_dir, prefer="latest").weights
 
     @property
     def _out_dir(self) -> Path:

@@ -1,0 +1,246 @@
+"""out_dir: the lock, the config, the log and the checkpoints of one run.
+
+    out_dir/config.toml      the settings that repeat the run
+    out_dir/log.jsonl        one event per line
+    out_dir/step-00000500/   a checkpoint (see checkpoint.py); state.json names the step with the best validation loss
+    out_dir/earlier/         what an earlier run left here; then earlier-2/, ...
+
+A checkpoint is written to `.stage` and renamed once, when it is complete, so after a kill at any moment every
+checkpoint is whole.
+"""
+
+import json
+import math
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_checkpoint, sha256, write_checkpoint
+from gptlib.config import TrainConfig
+from gptlib.errors import UserError
+from gptlib.events import Event, Heartbeat, TrainStep
+from gptlib.files import alone_in, atomic_write, flush_folder_to_disk
+from gptlib.model import GPT
+
+LOG, CONFIG = "log.jsonl", "config.toml"
+STEP = re.compile(r"step-\d{8,}")
+OLD = re.compile(r"latest|best|previous(-\d+)?")  # checkpoints of format 1
+
+
+class RunFolder:
+    """The out_dir of a run that trains; with an empty `out_dir` nothing is written."""
+
+    def __init__(self, out_dir: str):
+        self.path = Path(out_dir) if out_dir else None
+        self.moved_to: Path | None = None  # where an earlier run has been moved
+        self._init_from: str | None = None  # how the run in the folder began; None if it is not ours
+        self._newest: str | None = None  # its newest checkpoint, as far as this run knows
+
+    def resume(self, saved: Checkpoint) -> None:
+        """The run that saved this checkpoint continues."""
+        if self.path:
+            self._init_from, self._newest = saved.config["init_from"], self._fingerprint()
+
+    @contextmanager
+    def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
+        """Lock the folder, move an earlier run aside, and give a function that logs events.
+
+        Raises:
+            UserError: another run writes or has written there, or the folder cannot be written.
+        """
+        if not self.path:
+            yield lambda event: None
+            return
+        with alone_in(self.path):
+            if self._init_from is None:
+                self.moved_to = move_aside(self.path)
+                start, self._init_from = config.init_from, config.init_from
+            elif self._fingerprint() == self._newest:
+                start = "resume"
+            else:
+                raise UserError(
+                    f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
+                    "continue that run in a new Trainer with init_from = 'resume'"
+                )
+            self._newest = self._fingerprint()
+            atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
+            with open(self.path / LOG, "ab", buffering=0) as file:  # unbuffered: a line is one system call
+
+                def write(line: dict[str, Any], before: bytes = b"") -> None:
+                    try:
+                        file.write(before + json.dumps(_without_nan(line)).encode() + b"\n")
+                    except OSError as error:
+                        raise UserError(f"cannot write {self.path / LOG}: {error.strerror}; free space") from error
+
+                def log(event: Event) -> None:
+                    if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
+                        write({"event": type(event).__name__, **asdict(event)})
+
+                # On a line of its own, since a kill may have cut the last one.
+                write({"event": "Start", "step": step, "init_from": start}, before=b"\n")
+                yield log
+
+    def save(self, checkpoint: Checkpoint, keep: int) -> None:
+        """Write a checkpoint, whole or not at all; then remove all but the best and the newest `keep`.
+
+        Raises:
+            UserError: it cannot be written; the earlier checkpoints are intact.
+        """
+        state, stage = checkpoint.state, self.path / ".stage"
+        try:
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir(parents=True)
+            write_checkpoint(replace(checkpoint, config=checkpoint.config | {"init_from": self._init_from}), stage)
+            shutil.rmtree(step_folder(self.path, state.step), ignore_errors=True)  # the same step, damaged
+            stage.rename(step_folder(self.path, state.step))
+            flush_folder_to_disk(self.path)
+        except (OSError, SafetensorError, UserError) as error:
+            raise UserError(f"cannot save a checkpoint in {self.path} ({error}); free space") from error
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        self._newest = self._fingerprint()
+        kept = [step for step in steps_in(self.path) if step <= state.step][:keep]
+        for step in set(steps_in(self.path)) - {*kept, state.best_step}:
+            shutil.rmtree(step_folder(self.path, step), ignore_errors=True)
+
+    def _fingerprint(self) -> str | None:
+        """The sha256 of the newest checkpoint's state; None if there is none."""
+        found = [sha256(folder / STATE) for folder in candidates(self.path, "latest")[:1] if (folder / STATE).exists()]
+        return found[0] if found else None
+
+
+# --- the files of a run ------------------------------------------------------------------------------
+
+
+def step_folder(out_dir: str | Path, step: int) -> Path:
+    """The checkpoint of that step."""
+    return Path(out_dir, f"step-{step:08}")
+
+
+def steps_in(out_dir: Path) -> list[int]:
+    """The steps with a checkpoint in out_dir, the newest first."""
+    names = [path.name for path in out_dir.iterdir()] if out_dir.is_dir() else []
+    return sorted((int(name.removeprefix("step-")) for name in names if STEP.fullmatch(name)), reverse=True)
+
+
+def move_aside(out_dir: Path) -> Path | None:
+    """Move what an earlier run left in out_dir to earlier/, earlier-2/, ...; where it went, or None."""
+    names = {LOG, CONFIG}
+    left = [p for p in out_dir.iterdir() if p.name in names or STEP.fullmatch(p.name) or OLD.fullmatch(p.name)]
+    if not left:
+        return None
+    numbered = (out_dir / ("earlier" if n == 1 else f"earlier-{n}") for n in count(1))
+    aside = next(folder for folder in numbered if not folder.exists())
+    try:
+        aside.mkdir()
+        for path in left:
+            path.rename(aside / path.name)
+    except OSError as error:
+        raise UserError(f"cannot move the earlier run in {out_dir} ({error.strerror}); choose another") from error
+    return aside
+
+
+def config_as_toml(config: TrainConfig) -> str:
+    """All settings as a TOML file that repeats the run."""
+    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in asdict(config).items())
+    return "".join(lines).replace("\x7f", "\\u007f")  # the one character that JSON allows and TOML does not
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The events in a run's log, in order and each once.
+
+    A resumed run repeats the steps after its checkpoint; their earlier entries are dropped, and so is a line that a
+    kill cut short.
+
+    Raises:
+        UserError: the file cannot be read, or is not the log of a run.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read the log {path}: {error.strerror}; give the {LOG} of a run") from None
+    events: dict[tuple, dict[str, Any]] = {}
+    for line in filter(None, map(_parsed, lines)):
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int) or "event" not in line:
+            raise UserError(f"{path} is not the log of a run: a line of it is no event; give the {LOG} of a run")
+        if line["event"] == "Start":  # at a step: evaluation, checkpoint, then the step itself
+            is_step = TrainStep.__name__
+            events = {k: e for k, e in events.items() if e["step"] < line["step"] + (e["event"] != is_step)}
+        else:
+            events.pop((line["event"], line["step"]), None)
+            events[line["event"], line["step"]] = line
+    return list(events.values())
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None  # cut short
+
+
+def _without_nan(value: Any) -> Any:
+    """`value` with null for nan and inf, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _without_nan(content) for name, content in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- reading checkpoints -----------------------------------------------------------------------------
+
+
+def candidates(folder: Path, prefer: str) -> list[Path]:
+    """The checkpoint folders in an out_dir, the preferred one first; or `folder` itself if it is a checkpoint."""
+    if (folder / STATE).exists():
+        return [folder]
+    newest = [step_folder(folder, step) for step in steps_in(folder)]
+    newest += [folder / name for name in ("latest", "previous") if (folder / name).is_dir()]  # format 1
+    best = [folder / "best"] if (folder / "best").is_dir() else []
+    if newest and prefer == "best" and STEP.fullmatch(newest[0].name):
+        try:
+            step = json.loads((newest[0] / STATE).read_text(encoding="utf-8"))["state"]["best_step"]
+            best = [path for path in newest if path == step_folder(folder, step)]
+        except DAMAGE:
+            best = []
+    return [*best, *newest] if prefer == "best" else [*newest, *best]
+
+
+def load_checkpoint(folder: str | Path, prefer: str = "best") -> Checkpoint:
+    """Read a checkpoint, or the best or latest one of an out_dir; a damaged one is skipped with a warning.
+
+    Raises:
+        UserError: there is none, or none that is whole.
+    """
+    folder, damaged = Path(folder), []
+    if not os.path.isdir(folder):
+        raise UserError(f"no run in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}")
+    for path in candidates(folder, prefer):
+        try:
+            found = read_checkpoint(path)
+        except DAMAGE as error:
+            if not path.exists():  # a run that is training has just removed it
+                return load_checkpoint(folder, prefer)
+            damaged.append(f"{path.name}: {error}")
+            continue
+        if damaged:
+            warnings.warn(f"damaged checkpoint skipped ({'; '.join(damaged)}); using {path}", stacklevel=2)
+        return found
+    why = f"no whole checkpoint in {folder} ({'; '.join(damaged)})" if damaged else f"no checkpoint in {str(folder)!r}"
+    raise UserError(f"{why}; train again with --init_from=scratch")
+
+
+def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
+    """The model of a checkpoint, or the best one of an out_dir, in evaluation mode; and the checkpoint."""
+    saved = load_checkpoint(folder)
+    model = GPT(model_config(saved.config, saved.tokenizer.vocab_size))
+    model.load_state_dict(saved.weights)
+    return model.eval(), saved

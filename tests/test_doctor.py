@@ -1,0 +1,67 @@
+"""python -m course.doctor: what this machine can do, and for each problem the command that mends it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from course import doctor
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def remedies():
+    return {finding.what: finding.remedy for finding in doctor.examine() if finding.remedy}
+
+
+def test_as_a_program_it_names_what_there_is():
+    result = subprocess.run([sys.executable, "-m", "course.doctor"], capture_output=True, text=True, cwd=ROOT)
+    assert result.stderr == "" and result.returncode == ("mend:" in result.stdout)
+    for word in ("python", "torch", "tqdm", "ipykernel", "cuda", "device", "dtype", "memory", "kernel", "text"):
+        assert f"  {word} " in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "tqdm", "anywidget", "psutil", "filelock", "ipykernel"])
+def test_a_missing_package_is_named_with_its_command(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    assert remedies()[name] == f"pip install -c constraints.txt {name}"
+
+
+def test_it_runs_without_a_package_that_gptlib_imports():
+    code = "import runpy, sys; sys.modules['filelock'] = None; runpy.run_module('course.doctor', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1 and "pip install -c constraints.txt filelock" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_a_torch_that_does_not_load_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "_packages", lambda: [])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "reinstall torch" in remedies()["torch"]
+
+
+def test_a_text_that_is_not_prepared_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "DATA", tmp_path)
+    assert remedies()["text"] == "python data/data-by-char/prepare.py"
+
+
+def test_a_gpu_that_torch_cannot_use_is_noticed(monkeypatch):
+    which = doctor.shutil.which
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "nvidia-smi" else which(name))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "pytorch.org" in remedies()["cuda"]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"argv": ["/gone/bin/python"], "display_name": "gone"}', "{", "[]", '{"argv": 3}']
+)
+def test_a_kernel_that_is_gone_or_damaged_is_named(content, monkeypatch, tmp_path):
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(content)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    assert "ipykernel install" in remedies()["kernel"]
