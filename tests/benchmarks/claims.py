@@ -20,7 +20,6 @@ import torch
 
 from course.lab.lab import DEFAULTS
 from course.lessons.lesson_01_tokens import characters_per_token
-from course.lessons.lesson_03_evaluation import slope
 from course.lessons.lesson_04_gradients import fixed_batch
 from course.lessons.lesson_05_accumulation import gradient_noise, sequences_of
 from course.lessons.lesson_06_memorisation import measure, pieces, text_of
@@ -111,7 +110,7 @@ def noise(seed: int) -> list[float]:
     torch.manual_seed(seed)
     model = GPT(TrainConfig(n_layer=3, n_embd=96, block_size=32).model_config(data().vocab_size))
     found = gradient_noise(model, *sequences_of(data(), 256, block_size=32, seed=seed))
-    return [slope(found.sequences, found.errors)]
+    return [float(np.polyfit(np.log(found.sequences), np.log(found.errors), 1)[0])]
 
 
 def baseline(seed: int) -> list[float]:

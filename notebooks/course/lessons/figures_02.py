@@ -109,7 +109,8 @@ def plot_loss_by_position(
         seen, means, error = np.arange(1, size + 1), curve.numpy(), errors[size].numpy()
         ax.fill_between(seen, means - error, means + error, color=color, alpha=0.2, lw=0)
         ax.plot(seen, means, color=color, marker=marker, ms=3, lw=1.2)
-        place = {"xytext": (4, 9) if size > 8 else (0, 12), "textcoords": "offset points", "ha": "center"}
+        shift = {6: (14, 34), 16: (14, -20)}.get(size, (-4, 12))  # from the end of the curve, out of the others' way
+        place = {"xytext": shift, "textcoords": "offset points", "ha": "center"}
         ax.annotate(f"block_size {size}", (size, means[-1]), **place, color=color, fontsize=9)
     for n, loss in enumerate(counts[1:], start=1):
         ax.plot([n - 0.45, n + 0.45], [loss, loss], color=GREY, lw=2.4)
@@ -137,7 +138,8 @@ def plot_block_sizes(results: Mapping[str, Any]) -> Picture:
     """The stored runs: the loss over the whole window, and at equal positions, for each block_size."""
     figure, (left, right) = new_figure(7.8, 3.5, columns=2)
     parts, shown = [], {}
-    for steps, color, marker in ((1500, BLUE, "o"), (6000, VERMILION, "s")):
+    lengths = sorted({run["steps"] for run in results["gpt"] if run["block_size"] == 16})
+    for steps, color, marker in zip(lengths, (BLUE, VERMILION), "os", strict=False):
         sizes = sorted({run["block_size"] for run in results["gpt"] if run["steps"] == steps})
         losses = {size: over_seeds(results, size, steps) for size in sizes}
         for size, values in losses.items():
@@ -165,13 +167,11 @@ def plot_block_sizes(results: Mapping[str, Any]) -> Picture:
 
 
 def plot_counting_and_gpt(results: Mapping[str, Any]) -> Picture:
-    """The stored runs: a GPT against tables of counts that have read the same characters."""
+    """The stored runs: a GPT that sees 17 characters or more against tables of counts that have read the same text."""
     figure, ax = new_figure(7.6, 3.9)
-    lengths = sorted({run["characters"] for run in results["gpt"] if run["block_size"] == 64})
-    by_length = {
-        n: [run["loss"] for run in results["gpt"] if run["block_size"] == 64 and run["characters"] == n]
-        for n in lengths
-    }
+    steps = sorted({run["steps"] for run in results["gpt"] if run["block_size"] == 64})
+    lengths = [1536 * n for n in steps]
+    by_length = {1536 * n: over_seeds(results, 64, n, slice(16, None)) for n in steps}
     means = [mean(values) for values in by_length.values()]
     for n, values in by_length.items():
         ax.plot([n] * len(values), values, "o", ms=3.5, color=BLUE, alpha=0.7, mec="none")
@@ -181,9 +181,9 @@ def plot_counting_and_gpt(results: Mapping[str, Any]) -> Picture:
     )
     parts = ["GPT: " + ", ".join(f"{m:.2f} after {n:,} characters" for n, m in zip(lengths, means, strict=True))]
     for n, color in ((1, GREY), (2, GREY), (3, ORANGE), (4, VERMILION), (5, "#8a3c00")):
-        losses = [counts["by_context"][n] for counts in results["counts"]]
+        losses = [counts["by_context"][n] for counts in results["counts"] if counts["steps"] in steps]
         ax.plot(lengths, losses, color=color, lw=1, marker="x", ms=4)
-        place = {"xytext": (5, 3 if n == 4 else -3), "textcoords": "offset points"}
+        place = {"xytext": (5, {4: 4, 5: -9}.get(n, -3)), "textcoords": "offset points"}
         ax.annotate(f"counting, {KNOWN[n]}", (lengths[-1], losses[-1]), **place, color=color, fontsize=8.5)
         parts.append(f"Counting, {KNOWN[n]}: " + ", ".join(f"{loss:.2f}" for loss in losses))
     ax.set_xscale("log")
