@@ -32,13 +32,16 @@ def random_batch_losses(
     eval_iters: int,
     key: tuple[int, ...],
     dist: DistEnv = SINGLE_PROCESS,
+    document_start: int | None = None,
 ) -> Iterator[Tensor]:
     """The losses (B,) of `eval_iters` random batches, one batch at a time.
 
-    Each rank computes its own batches; together they yield the same losses as a single process.
+    Each rank computes its own batches; together they yield the same losses as a single process. Windows respect
+    documents if `document_start` is given (see sample_offsets).
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    offsets = sample_offsets(tokens, block_size, batch_size * eval_iters, key).reshape(eval_iters, batch_size)
+    offsets = sample_offsets(tokens, block_size, batch_size * eval_iters, key, document_start)
+    offsets = offsets.reshape(eval_iters, batch_size)
     for done in range(0, eval_iters, dist.size):
         batch = offsets[min(done + dist.rank, eval_iters - 1)]
         losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))

@@ -16,7 +16,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_chec
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
-from gptlib.files import alone_in, atomic_write, flush_folder_to_disk
+from gptlib.files import atomic_write, exclusive_lock, flush_folder_to_disk
 from gptlib.model import GPT
 
 LOG, CONFIG = "log.jsonl", "config.toml"
@@ -52,7 +52,7 @@ class RunFolder:
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
-        """Lock the folder, move an earlier run aside, and give a function that logs events.
+        """Lock the folder, move an earlier run aside, write the config, and give a function that logs events.
 
         Raises:
             UserError: another run writes or has written there, or the folder cannot be written.
@@ -60,34 +60,26 @@ class RunFolder:
         if not self.path:
             yield lambda event: None
             return
-        with alone_in(self.path):
-            if self._init_from is None:
-                self.moved_to = move_aside(self.path)
-                start, self._init_from = config.init_from, config.init_from
-            elif self._fingerprint() == self._newest:
-                start = "resume"
-            else:
-                raise UserError(
-                    f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
-                    "continue that run in a new Trainer with init_from = 'resume'"
-                )
-            self._newest = self._fingerprint()
+        with exclusive_lock(self.path):
+            start = self._take_over(config)
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
-            with open(self.path / LOG, "ab", buffering=0) as file:  # unbuffered: a line is one system call
-
-                def write(line: dict[str, Any], before: bytes = b"") -> None:
-                    try:
-                        file.write(before + json.dumps(_without_nan(line)).encode() + b"\n")
-                    except OSError as error:
-                        raise UserError(f"cannot write {self.path / LOG}: {error.strerror}; free space") from error
-
-                def log(event: Event) -> None:
-                    if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
-                        write({"event": type(event).__name__, **asdict(event)})
-
-                # On a line of its own, since a kill may have cut the last one.
-                write({"event": "Start", "step": step, "init_from": start}, before=b"\n")
+            with closing(EventLog(self.path / LOG)) as log:
+                log.write({"event": "Start", "step": step, "init_from": start})
                 yield log
+
+    def _take_over(self, config: TrainConfig) -> str:
+        """Make the folder this run's; how it starts."""
+        if self._init_from is None:
+            self.moved_to = move_aside(self.path)
+            self._init_from = config.init_from
+            self._newest = self._fingerprint()
+            return config.init_from
+        if self._fingerprint() != self._newest:
+            raise UserError(
+                f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
+                "continue that run in a new Trainer with init_from = 'resume'"
+            )
+        return "resume"
 
     def save(self, checkpoint: Checkpoint, keep: int) -> None:
         """Write a checkpoint, whole or not at all; then remove all but the best and the newest `keep`.
@@ -116,6 +108,39 @@ class RunFolder:
         """The sha256 of the newest checkpoint's state; None if there is none."""
         found = [sha256(folder / STATE) for folder in candidates(self.path, "latest")[:1] if (folder / STATE).exists()]
         return found[0] if found else None
+
+
+class EventLog:
+    """Appends events to log.jsonl; a line is one system call, so a kill comes before or after it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.file = open(path, "ab", buffering=0)  # noqa: SIM115
+        self.write_bytes(b"\n")  # a kill may have cut the last line
+
+    def __call__(self, event: Event) -> None:
+        """Log an event, unless it is a heartbeat or a step that is not logged."""
+        if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
+            self.write({"event": type(event).__name__, **asdict(event)})
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append a line."""
+        self.write_bytes(json.dumps(_without_nan(line)).encode() + b"\n")
+
+    def write_bytes(self, content: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            UserError: the disk is full, for one.
+        """
+        try:
+            self.file.write(content)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror}; free space or change out_dir") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
 
 
 # --- the files of a run ------------------------------------------------------------------------------

@@ -166,10 +166,10 @@ class Trainer:
 
     def micro_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """This rank's micro-batches of the step: a function of (seed, step), the same for any number of ranks."""
-        config, tokens = self.config, self.dataset.train
+        config, tokens, document_start = self.config, self.dataset.train, self.dataset.tokenizer.end_of_text
         shape = (config.gradient_accumulation_steps, config.batch_size)
         key = (config.seed, TRAIN_STREAM, self.state.step)
-        offsets = sample_offsets(tokens, config.block_size, math.prod(shape), key).reshape(shape)
+        offsets = sample_offsets(tokens, config.block_size, math.prod(shape), key, document_start).reshape(shape)
         for micro_offsets in offsets[self.dist.rank :: self.dist.size]:
             x, y = make_batch(tokens, micro_offsets, config.block_size, self.dataset.vocab_size)
             if self.device.type == "cuda":  # pinned memory: the copy overlaps with the computation
@@ -181,8 +181,16 @@ class Trainer:
         config, state, estimates, seconds = self.config, self.state, {}, 0.0
         for i, split in enumerate(SPLITS):
             tokens, losses, started = getattr(self.dataset, split), [], time.perf_counter()
-            key = (config.seed, EVAL_STREAM, state.step, i)
-            for batch in random_batch_losses(self.model, tokens, config.batch_size, config.eval_iters, key, self.dist):
+            batches = random_batch_losses(
+                self.model,
+                tokens,
+                config.batch_size,
+                config.eval_iters,
+                key=(config.seed, EVAL_STREAM, state.step, i),
+                dist=self.dist,
+                document_start=self.dataset.tokenizer.end_of_text,
+            )
+            for batch in batches:
                 losses.append(batch)
                 seconds += time.perf_counter() - started
                 yield Heartbeat(state.step, "evaluate")

@@ -128,6 +128,23 @@ def test_muon_remembers_nine_tenths_of_a_gradient(tiny):
     torch.testing.assert_close(moved / moved.norm(), ahead / ahead.norm(), rtol=0, atol=0.01)
 
 
+# --- dropout ----------------------------------------------------------------------------------------------
+
+
+def test_dropout_drops_embeddings_and_what_attention_and_mlp_add_to_the_residual_stream():
+    model, entered = model_of(dropout=0.5, n_layer=1).train(), []
+    block = model.h[0]
+    for layer in (block.attn.c_proj, block.mlp.c_proj):  # whose output is 1 everywhere
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.ones_(layer.bias)
+    block.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0]))
+    x = torch.randn(4, 32, 48)
+    model(torch.arange(128).view(4, 32))
+    for added in (block.attn(x), block.mlp(x)):
+        assert set(added.unique().tolist()) == {0.0, 2.0} and added.mean().item() == pytest.approx(1, abs=0.1)
+    assert (entered[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
 # --- what a power cut must not take ---------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-START_SECONDS = 60
+START_SECONDS = 180  # after which it is given up
 SKIPPED = "the browser tests did not run"
 
 
