@@ -1,5 +1,6 @@
 """Exercises: the learner's answer is tried out, and called not attempted, wrong (why) or right."""
 
+import _thread
 import copy
 import functools
 import html
@@ -7,16 +8,21 @@ import inspect
 import random
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from IPython import get_ipython
 
 from course import progress
 
 RANDOM_INPUTS = 10
+PATIENCE = 10.0  # seconds for one check: an answer that is still at work then loops forever, most likely
 
 
 class Wrong(Exception):
@@ -47,6 +53,7 @@ class Exercise:
         hints: up to three, each says more than the last.
         solution: source code that defines `name`.
         starter: source code that the learner starts from, if it is more than `...`.
+        seconds: how long a check may take before it is stopped.
     """
 
     def __init__(
@@ -60,17 +67,26 @@ class Exercise:
         hints: Sequence[str],
         solution: str,
         starter: str = "",
+        seconds: float = PATIENCE,
     ):
         self.name, self.title, self.difficulty, self.minutes, self.hints = name, title, difficulty, minutes, hints
         self.checker, self.solution_source, self.starter = check, _source(solution), _source(starter)
+        self.seconds = seconds
         self._hints_shown = 0
+        self._checked: tuple[int, Card] | None = None  # in which cell, and what came of it
 
     def check(self, answer: Any) -> "Card":
         """Try the answer out: not attempted, wrong (why) or right."""
+        card = self._verdict(answer)
+        self._checked = current_execution(), card
+        return card
+
+    def _verdict(self, answer: Any) -> "Card":
         try:
             if _has_blank(answer):
                 raise _NotAttempted(f"`{self.name}` is still blank: write it, run its cell, then check again")
-            verdict = self.checker(watch(answer, self.name) if inspect.isroutine(answer) else answer)
+            with time_limit(self.seconds):
+                verdict = self.checker(watch(answer, self.name) if inspect.isroutine(answer) else answer)
             if isinstance(verdict, Wrong):
                 raise verdict
         except _NotAttempted as why:
@@ -86,7 +102,11 @@ class Exercise:
         """The next hint; after the last one, the last one again."""
         self._hints_shown = min(self._hints_shown + 1, len(self.hints))
         last = ", the last" if self._hints_shown == len(self.hints) else ""
-        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", self.hints[self._hints_shown - 1])
+        above = ()  # a check in the same cell, whose card only the end of the cell could have shown
+        if self._checked and self._checked[0] == current_execution() is not None:
+            above = (self._checked[1],)
+        text = self.hints[self._hints_shown - 1]
+        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", text, above=above)
 
     def solution(self) -> "Card":
         """One way to do it."""
@@ -109,7 +129,44 @@ def _source(text: str) -> str:
     return textwrap.dedent(text).strip()
 
 
+def current_execution() -> int | None:
+    """The number of the notebook cell that runs now; None outside a notebook."""
+    return getattr(get_ipython(), "execution_count", None)
+
+
 # --- the learner's code, called with care -----------------------------------------------------------
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stop what runs inside after `seconds`, or when the cell is interrupted, as the learner's `Wrong`.
+
+    Only the main thread, in which cells run, can be interrupted; elsewhere there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    over = threading.Event()
+
+    def interrupt() -> None:
+        over.set()
+        _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()  # if it has just rung, the interrupt comes now
+            if over.is_set():
+                time.sleep(0.01)
+    except KeyboardInterrupt:
+        if over.is_set():
+            raise Wrong(f"it was still at work after {seconds:g} s, and was stopped: does each loop end?") from None
+        raise Wrong("it was interrupted before it gave an answer") from None
 
 
 def watch(function: Callable, name: str = "") -> Callable:
@@ -169,6 +226,8 @@ def describe(value: Any) -> str:
         return f"{value:.5g}"
     if value is None or isinstance(value, (bool, int, np.integer)):
         return str(value)
+    if isinstance(value, bytes):
+        return repr(value)
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:59] + "…")
     if isinstance(value, (list, tuple)):
@@ -302,6 +361,7 @@ class Card:
     title: str
     text: str = ""
     code: str = ""
+    above: tuple["Card", ...] = ()  # shown first
 
     @property
     def outcome(self) -> Outcome | None:
@@ -309,7 +369,7 @@ class Card:
         return Outcome(self.kind) if self.kind in list(Outcome) else None
 
     def __repr__(self) -> str:
-        lines = [f"{self.kind}: {self.title}", self.text, self.code]
+        lines = [*map(repr, self.above), f"{self.kind}: {self.title}", self.text, self.code]
         return "\n".join(line for line in lines if line)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -323,7 +383,8 @@ class Card:
             parts.append(f"<br>{marked_up(self.text)}")
         if self.code:
             parts.append(f'<pre style="margin:6px 0;color:inherit;background:none">{html.escape(self.code)}</pre>')
-        return {"text/plain": repr(self), "text/html": f'<div style="{style}">{"".join(parts)}</div>'}
+        above = "".join(card._repr_mimebundle_()["text/html"] for card in self.above)
+        return {"text/plain": repr(self), "text/html": f'{above}<div style="{style}">{"".join(parts)}</div>'}
 
 
 def marked_up(text: str) -> str:

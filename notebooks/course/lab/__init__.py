@@ -1,5 +1,6 @@
 """Live experiments for the notebooks: sliders, Run and Stop, and the curves of a real training run."""
 
+from course.cells import set_up_cells
 from course.figures import Picture, new_figure
 from course.lab.curves import draw_runs
 from course.lab.explorer import Explorer
@@ -8,3 +9,5 @@ from course.lab.prediction import Prediction
 from course.lab.runs import Run, Scale
 
 __all__ = ["Explorer", "Lab", "Picture", "Prediction", "Run", "Scale", "draw_runs", "new_figure"]
+
+set_up_cells()

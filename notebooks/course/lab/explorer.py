@@ -10,6 +10,7 @@ from course.figures import Picture, as_html
 from course.lab.controls import lay_out
 from course.lab.page import Page
 from course.lab.prediction import Prediction
+from course.shown import in_place_of, widgets_only
 from gptlib.errors import UserError
 
 
@@ -52,7 +53,7 @@ class Explorer:
             return []
         tooltip = f"Predict: {self.prediction.question}"
         self.choice = widgets.RadioButtons(
-            options=self.prediction.choices, index=None, tooltip=tooltip, layout={"width": "auto"}
+            options=self.prediction.shuffled, index=None, tooltip=tooltip, layout={"width": "auto"}
         )
         self.skip_button = widgets.Button(description="Skip", tooltip="Look without a prediction")
         self.verdict = widgets.HTML()
@@ -86,5 +87,4 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""
-        view = self.box._repr_mimebundle_() or {}
-        return {"text/plain": f"<explorer: {self.name}>"} | {k: v for k, v in view.items() if "widget-view" in k}
+        return in_place_of(f"explorer, {self.name}") | widgets_only(self.box)
