@@ -189,7 +189,7 @@ attention = Piece(
     minutes=12,
     check=SameAs(
         naive_attention,
-        inputs=[_qkv(5, 4), _qkv(2, 3, 6, 4)],
+        inputs=[_qkv(1, 1, 5, 4), _qkv(2, 3, 6, 4)],
         mistakes={
             "nothing is masked: positions see the future": lambda q, k, v: _attention(q, k, v, mask=None),
             "divide the scores by the square root of a head's width": lambda q, k, v: _attention(q, k, v, scale=False),
