@@ -13,12 +13,12 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from gptlib.config import GPTConfig
 from gptlib.errors import UserError, first_line
-from gptlib.files import atomic_files
+from gptlib.files import atomic_write
 from gptlib.model import GPT
 
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
@@ -86,9 +86,8 @@ def save_gpt2(model: GPT, folder: str | Path) -> None:
         "n_head": config.n_head,
         "activation_function": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
     }
-    with atomic_files(folder, "model.safetensors", "config.json") as stage:
-        save_file(tensors, stage / "model.safetensors", metadata={"format": "pt"})
-        (stage / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    atomic_write(Path(folder, "model.safetensors"), save(tensors, metadata={"format": "pt"}))
+    atomic_write(Path(folder, "config.json"), json.dumps(settings, indent=2) + "\n")
 
 
 def _build(tensors: dict[str, Tensor], settings: dict) -> GPT:

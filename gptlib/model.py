@@ -13,27 +13,31 @@ from torch import Tensor, nn
 
 from gptlib.config import GPTConfig
 from gptlib.errors import UserError
+from gptlib.kv_cache import KVCache
 
 
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
     """Causal attention as the formula says it, with the whole (T, T) matrix in memory.
 
     Args:
-        q, k, v: (B, H, T, C / H) each.
+        q: (B, H, T, C / H).
+        k, v: (B, H, T, C / H), or longer by the tokens before those of q.
         dropout: probability that an attention weight is set to zero.
 
     Returns:
         (B, H, T, C / H): for every position a weighted average of the values at and before it.
     """
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
-    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+    past = k.size(2) - q.size(2)
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1 + past)
     weights = scores.masked_fill(future, float("-inf")).softmax(dim=-1)
     return F.dropout(weights, dropout) @ v
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
     """The same result from one kernel that never stores the (T, T) matrix (Dao et al. 2022, FlashAttention)."""
-    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+    one_token = q.size(2) == 1  # all keys are in its past: there is nothing to mask
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=not one_token)
 
 
 ATTENTION = {"naive": naive_attention, "fused": fused_attention}
@@ -78,16 +82,17 @@ class CausalSelfAttention(nn.Module):
         rotary = config.positions == "rotary"
         self.rotary = Rotary(config.block_size, config.n_embd // config.n_head) if rotary else None
 
-    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
-        """(B, T, C) -> (B, T, C); keys and values are written to the cache (2, B, H, at least T, C / H)."""
+    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C); with a cache, the positions in it are looked back at too."""
         B, T, C = x.shape
         q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
         if self.qk_norm:  # QK-norm: bounds the scores (Henry et al. 2020)
             q, k = QK_SCALE * F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            start = 0 if cache is None else cache.length - T
+            q, k = self.rotary(q, start), self.rotary(k, start)
         if cache is not None:
-            cache[:, :, :, :T] = torch.stack([k, v])
+            k, v = cache.append((self, "k"), k, 2), cache.append((self, "v"), v, 2)
         y = self.attend(q, k, v, self.dropout if self.training else 0.0)
         y = y.transpose(1, 2).reshape(B, T, C)
         return dropout(self.c_proj(y), self.dropout, self.training)
@@ -118,7 +123,7 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cache: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         x = x + self.attn(self.ln_1(x), cache)
         return x + self.mlp(self.ln_2(x))
@@ -188,37 +193,36 @@ class GPT(nn.Module):
             return logits, None
         return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
 
-    def hidden_states(self, idx: Tensor, cache: Tensor | None = None) -> Tensor:
+    def hidden_states(self, idx: Tensor, cache: KVCache | None = None) -> Tensor:
         """Tokens (B, T) -> the residual stream after the last block and layer norm, (B, T, C).
 
-        Keys and values of every layer are written to the cache (n_layer, 2, B, H, at least T, C / H).
+        With a cache, the tokens follow those in it: all at once if it is empty, then one at a time.
 
         Raises:
-            UserError: T is larger than block_size.
+            UserError: these tokens and those in the cache are more than block_size.
         """
-        length = idx.size(1)
-        if length > self.config.block_size:
-            raise UserError(f"{length} tokens do not fit into block_size = {self.config.block_size}; shorten the input")
-        x = self.embed(idx)
+        T, read = idx.size(1), 0 if cache is None else cache.length
+        if read + T > self.config.block_size:
+            raise UserError(
+                f"{read + T} tokens do not fit into block_size = {self.config.block_size}; shorten the input"
+            )
+        tokens = idx if cache is None else cache.append("tokens", idx, 1)
+        x = self.embed(tokens)[:, -T:]
         if self.config.positions == "learned":
-            x = x + self.wpe.weight[:length]
+            x = x + self.wpe.weight[read : read + T]
         x = dropout(x, self.config.dropout, self.training)
-        for layer, block in enumerate(self.h):
-            x = block(x, None if cache is None else cache[layer])
+        for block in self.h:
+            x = block(x, cache)
         return self.ln_f(x)
 
-    def embed(self, idx: Tensor, before: Tensor | None = None) -> Tensor:
-        """Tokens (B, T) -> their vectors (B, T, C); with `bigram` and `smear` these depend on the tokens before."""
-        if not (self.config.bigram or self.config.smear):
-            return self.wte(idx)
-        T = idx.size(1)
-        idx = idx if before is None else torch.cat([before, idx], dim=1)
+    def embed(self, idx: Tensor) -> Tensor:
+        """Tokens (B, T) -> their vectors (B, T, C); with `bigram` and `smear` these depend on the token before."""
         x = self.wte(idx)
         if self.config.bigram:
             x = x + self.bigram(F.pad(idx, (1, 0))[:, :-1] * self.config.vocab_size + idx)
         if self.config.smear:
             x = x + self.smear.sigmoid() * F.pad(x, (0, 0, 1, 0))[:, :-1]
-        return x[:, -T:]
+        return x
 
     def lm_head(self, x: Tensor) -> Tensor:
         """Hidden states (B, T, C) -> logits (B, T, V): the dot product with every token's embedding (weight tying)."""
@@ -232,16 +236,3 @@ class GPT(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.wte.weight.device
-
-
-def flops_per_token(model: GPT) -> int:
-    """Floating-point operations per token of a training step, forward and backward.
-
-    6 per weight of a matrix, and 12 n_layer C T for attention (Chowdhery et al. 2022, PaLM, appendix B). Embeddings
-    are looked up for free, but `wte` is also the matrix of the lm_head.
-    """
-    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    looked_up.discard(id(model.wte.weight))
-    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in looked_up)
-    config = model.config
-    return 6 * matrices + 12 * config.n_layer * config.n_embd * config.block_size

@@ -28,7 +28,7 @@ from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_chec
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
-from gptlib.files import alone_in, atomic_write, flush_folder_to_disk
+from gptlib.files import atomic_write, exclusive_lock, flush_folder_to_disk
 from gptlib.model import GPT
 
 LOG, CONFIG = "log.jsonl", "config.toml"
@@ -60,7 +60,7 @@ class RunFolder:
         if not self.path:
             yield lambda event: None
             return
-        with alone_in(self.path):
+        with exclusive_lock(self.path):
             start = self._take_over(config)
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
             with closing(EventLog(self.path / LOG)) as log:

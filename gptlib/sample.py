@@ -1,19 +1,16 @@
 """Write text with a trained GPT: python -m gptlib.sample --out_dir=FOLDER [--name=value ...]."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from pathlib import Path
 
-import numpy as np
 import torch
 
 from gptlib.config import check, read_command_line, setting
 from gptlib.device import pick_device
 from gptlib.errors import UserError, run_cli
-from gptlib.model import GPT
 from gptlib.run_folder import load_model
-from gptlib.sampling import generate
-from gptlib.tokenizer import Tokenizer
+from gptlib.sampling import generate, until
+from gptlib.tokenizer import END_OF_TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +18,13 @@ class SampleConfig:
     """What to write, and how freely."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
-    start: str = setting("", "the text to continue; empty: where a document begins, or a line where there are none")
-    stop_at_end: bool = setting(False, "end a text where the model ends a document")
+    start: str = setting("", "the text to continue, or FILE:prompt.txt; empty: a document, or a line, begins")
+    stop: str = setting(END_OF_TEXT, r"end a text before this one, such as \n; by default where a document ends")
     num_samples: int = setting(3, "texts, one after the other", at_least=1)
     max_new_tokens: int = setting(500, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "below 1: safer, above 1: wilder, 0: always the likeliest", at_least=0)
     top_k: int = setting(200, "choose among the k likeliest tokens only", at_least=1)
+    top_p: float = setting(1.0, "choose among the likeliest that have this probability together", above=0, at_most=1)
     seed: int = setting(1337, "the same seed gives the same texts", at_least=0)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
 
@@ -40,39 +38,28 @@ def main(argv: list[str] | None = None) -> None:
     device = pick_device(config.device)
     model, saved = load_model(config.out_dir)
     model.to(device)
+    start, stop = read_start(config.start), config.stop.replace(r"\n", "\n").replace(r"\t", "\t")
+    prompt = torch.from_numpy(saved.tokenizer.prompt(start))[None]
     generator = torch.Generator(device).manual_seed(config.seed)
+    options = {"temperature": config.temperature, "top_k": config.top_k, "generator": generator}
+    options["top_p"] = config.top_p if config.top_p < 1 else None
     for _ in range(config.num_samples):
-        tokens = tokens_of(model, saved.tokenizer, config, generator)
-        print(config.start, end="", flush=True)
-        for text in saved.tokenizer.decode_stream(tokens):
+        tokens = (token.item() for token in generate(model, prompt, config.max_new_tokens, **options))
+        print(start, end="", flush=True)
+        for text in until(saved.tokenizer.decode_stream(tokens), stop):
             print(text, end="", flush=True)
         print("\n---------------")
 
 
-def tokens_of(model: GPT, tokenizer: Tokenizer, config: SampleConfig, generator: torch.Generator) -> Iterator[int]:
-    """The tokens of one text, behind its start.
-
-    Raises:
-        UserError: the text is to stop at the end of a document, and the model has learned from a single text.
-    """
-    end = tokenizer.end_of_text
-    if config.stop_at_end and end is None:
-        raise UserError("stop_at_end = true: this model knows no end of a document; leave it out")
-    prompt = tokenizer.encode(config.start) if config.start else _where_a_text_begins(tokenizer)
-    prompt = torch.from_numpy(prompt)[None]
-    options = {"temperature": config.temperature, "top_k": config.top_k, "generator": generator}
-    tokens = (token.item() for token in generate(model, prompt, config.max_new_tokens, **options))
-    return takewhile(lambda token: token != end, tokens) if config.stop_at_end else tokens
-
-
-def _where_a_text_begins(tokenizer: Tokenizer) -> np.ndarray:
-    """Behind the end of the text before, behind a line, or, where a text has no lines, behind its first character."""
-    if tokenizer.end_of_text is not None:
-        return np.array([tokenizer.end_of_text])
+def read_start(start: str) -> str:
+    """The text to continue; `FILE:` names a file that holds it, as in nanoGPT."""
+    if not start.startswith("FILE:"):
+        return start
+    path = Path(start.removeprefix("FILE:")).expanduser()
     try:
-        return tokenizer.encode("\n")
-    except UserError:  # not in the vocabulary
-        return np.array([0])
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); start = FILE:NAME names a text in UTF-8") from None
 
 
 if __name__ == "__main__":

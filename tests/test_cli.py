@@ -278,27 +278,58 @@ def documents(tmp_path):
     return config.out_dir
 
 
-def test_a_text_begins_where_a_document_begins_and_may_stop_where_it_ends(documents, capsys):
-    words = [f"--out_dir={documents}", "--num_samples=1", "--max_new_tokens=6", "--temperature=0", "--device=cpu"]
-    shown = []
-    for more in ([], ["--stop_at_end=true"], ["--start=lo", "--stop_at_end=true"]):
-        sample_program.main([*words, *more])
-        shown.append(capsys.readouterr().out.removesuffix("\n---------------\n"))
-    assert shown == ["low<|endoftext|>lo", "low", "low"]
+def written(capsys, out_dir, *words):
+    capsys.readouterr()
+    options = [f"--out_dir={out_dir}", "--num_samples=1", "--max_new_tokens=6", "--device=cpu"]
+    sample_program.main([*options, *words])
+    return capsys.readouterr().out.removesuffix("\n---------------\n")
 
 
-def test_a_model_of_a_single_text_begins_with_a_new_line_and_knows_no_end(trained, capsys):
-    words = [f"--out_dir={trained}", "--num_samples=1", "--max_new_tokens=6", "--device=cpu"]
-    code, lines = leaves(capsys, sample_program.main, [*words, "--stop_at_end=true"])
-    assert code == 1 and lines == ["error: stop_at_end = true: this model knows no end of a document; leave it out"]
-    sample_program.main(words)  # nor has it any lines: it begins behind its first character
-    assert len(capsys.readouterr().out) == 6 + len("\n---------------\n")
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "low"),
+        (["--start=lo"], "low"),
+        (["--stop="], "low<|endoftext|>lo"),
+        (["--stop=w"], "lo"),
+        (["--stop=\\n"], "low<|endoftext|>lo"),
+    ],
+)
+def test_a_text_begins_where_a_document_begins_and_stops_where_it_ends(documents, capsys, words, text):
+    assert written(capsys, documents, "--temperature=0", *words) == text
+
+
+def test_a_model_of_a_text_without_lines_begins_after_a_space(trained, capsys):
+    assert len(written(capsys, trained)) == 6
+    assert written(capsys, trained, "--temperature=0") == written(capsys, trained, "--temperature=0", "--start= ")[1:]
+
+
+def test_a_text_stops_at_the_end_of_a_line(tiny, tmp_path, capsys):
+    config = tiny(max_iters=60, eval_interval=60, learning_rate=0.03, out_dir=str(tmp_path))
+    list(Trainer(config, Dataset.from_text("ab\n" * 200)))
+    assert written(capsys, tmp_path, "--temperature=0") == "ab\nab\n"
+    assert written(capsys, tmp_path, "--temperature=0", r"--stop=\n") == "ab"
+
+
+def test_the_start_may_be_a_file(trained, tmp_path, capsys, refused):
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfthe lazy dog")
+    assert written(capsys, trained, f"--start=FILE:{tmp_path}/prompt.txt").startswith("the lazy dog")
+    with refused("cannot read", "nowhere.txt", "FILE:NAME"):
+        written(capsys, trained, "--start=FILE:nowhere.txt")
+
+
+def test_what_a_model_writes_is_utf8_whatever_the_terminal_s_own_characters_are(tiny, tmp_path):
+    list(Trainer(tiny(max_iters=1, out_dir=str(tmp_path)), Dataset.from_text("北冥有魚其名為鯤" * 20)))
+    words = [f"--out_dir={tmp_path}", "--start=北", "--num_samples=1", "--max_new_tokens=4"]
+    process = program("sample", *words, PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
+    stdout, stderr = process.communicate(timeout=300)
+    assert (process.returncode, stderr) == (0, "") and len(stdout.split("\n")[0]) == 5 and "?" not in stdout
 
 
 SAMPLE_ERRORS = [
     (["--temperature=-1"], 2, "temperature = -1.0"),
     (["--top_k=0"], 2, "top_k = 0"),
-    (["--stop_at_end=maybe"], 2, "stop_at_end = 'maybe'"),
+    (["--top_p=0"], 2, "top_p = 0.0"),
     (["out"], 2, "unexpected argument 'out'"),
     (["--out_dir=nowhere"], 1, "no run in 'nowhere'"),
 ]

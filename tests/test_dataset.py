@@ -1,6 +1,5 @@
 """Prepared folders, and the batches that are cut from their tokens."""
 
-import errno
 import json
 
 import numpy as np
@@ -9,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import GPT, BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, exact_loss
-from gptlib.dataset import ShardedTokens, make_batch, sample_offsets
+from gptlib.dataset import make_batch, sample_offsets
+from gptlib.tokenizer import BYTES
 
 TOKENS = np.arange(100, 120)  # 12 windows of 8 + 1 begin in it
 
@@ -64,6 +64,31 @@ def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_is_read(refused, s
         exact_loss(GPT(config.model_config(8)), getattr(dataset, split))
 
 
+# --- documents ----------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=9), st.integers(1, 8), st.integers(0, 99))
+def test_a_window_lies_in_one_document_or_begins_where_one_begins(lengths, block_size, seed):
+    """Documents are a 0 and then 1, 2, 3, ...: the numbers of a window tell where it lies."""
+    tokens = np.concatenate([np.arange(length + 1) for length in lengths])
+    if len(tokens) <= block_size:
+        return
+    last = len(tokens) - block_size - 1
+    for offset in sample_offsets(tokens, block_size, 20, (seed,), document_start=0):
+        window = tokens[offset : offset + block_size + 1]
+        within = not (window[1:-1] == 0).any()  # the last target may be the start of the next document
+        assert len(window) == block_size + 1 and (within or window[0] == 0 or offset == last)
+
+
+def test_every_token_of_every_document_is_read_and_a_beginning_at_least_half_as_often():
+    tokens = np.concatenate([np.arange(50)] * 20 + [np.arange(5)] * 100)
+    offsets = sample_offsets(tokens, 8, 20_000, (0,), document_start=0)
+    counts = np.bincount((offsets[:, None] + np.arange(1, 9)).ravel(), minlength=len(tokens))[50:-50]
+    expected = 20_000 * 8 / len(tokens)
+    assert counts.min() > expected / 4 and counts[1:950:50].mean() > expected / 2
+
+
 # --- datasets in memory -------------------------------------------------------------------------------
 
 
@@ -108,23 +133,21 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones(refused):
 
 
 def test_a_folder_that_is_not_prepared_is_refused(refused, tmp_path):
-    with refused("has no meta.json", "prepare.py", f"--out_dir={tmp_path}"):
+    with refused("is not prepared", "prepare.py", f"--out_dir={tmp_path}"):
         Dataset.open(tmp_path)
 
 
-def test_a_folder_with_a_script_prepares_itself(prepared):
-    meta = (prepared / "meta.json").read_text()
+def test_nothing_in_a_folder_is_run(prepared, refused, monkeypatch, tmp_path):
     (prepared / "meta.json").unlink()
-    script = f"from pathlib import Path\nPath(__file__).with_name('meta.json').write_text({meta!r})\n"
-    (prepared / "prepare.py").write_text(script)
-    assert Dataset.open(prepared).meta == json.loads(meta)
-
-
-def test_a_script_that_fails_is_reported_with_its_reason(prepared, refused):
-    (prepared / "meta.json").unlink()
-    (prepared / "prepare.py").write_text("import sys\nsys.exit('first line\\nerror: no wheel today')\n")
-    with refused("could not prepare prepared (no wheel today)", "run: python", "prepare.py"):
-        Dataset.open(prepared)
+    (prepared / "prepare.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(prepared)
+    for name in (prepared, "."):
+        with refused("is not prepared; run: python", "data-by-char/prepare.py", "--input=YOUR_TEXT"):
+            Dataset.open(name)
+    monkeypatch.setattr("gptlib.dataset.COURSE_DATA", tmp_path)
+    with refused("is not prepared; run: python", str(prepared / "prepare.py")):  # the course's own: on the user's word
+        Dataset.open("prepared")
+    assert not (prepared / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -135,99 +158,30 @@ def test_a_script_that_fails_is_reported_with_its_reason(prepared, refused):
         "{}",
         '{"train_tokens": 1, "val_tokens": 1, "vocab_size": 28}',
         '{"train_tokens": 1620, "val_tokens": 180, "vocab_size": 29}',  # the tokenizer of another run
-        '{"shards": {"train": [], "val": []}, "train_tokens": 0, "val_tokens": 0, "vocab_size": 28}',
+        '{"train_tokens": 1620, "val_tokens": 180, "vocab_size": 28, "tokenizer": "another"}',
     ],
 )
 def test_files_that_do_not_fit_together_are_refused(prepared, refused, meta):
     (prepared / "meta.json").write_text(meta)
-    with refused("do not fit together", "prepare them again"):
-        Dataset.open(prepared)
-    (prepared / "prepare.py").write_text("")
-    with refused("do not fit together", "run: python", "prepare.py"):
+    with refused(*(["do not belong together"] if meta else ["is not prepared"]), "run: python", "prepare.py"):
         Dataset.open(prepared)
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 def test_missing_tokens_are_refused(prepared, refused, damage):
     damage(prepared / "val.bin")
-    with refused("cannot read", "val.bin", "prepare"):
+    with refused("cannot read the tokens in", "prepare"):
         Dataset.open(prepared)
 
 
-# --- shards -------------------------------------------------------------------------------------------
-
-
-def in_shards(tokens, *cuts):
-    return ShardedTokens(np.split(np.asarray(tokens), cuts))
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.integers(0, 9), min_size=1, max_size=30),
-    st.lists(st.integers(0, 30), max_size=4),
-    st.data(),
-)
-def test_shards_are_indexed_as_the_one_array(tokens, cuts, data):
-    whole, sharded = np.array(tokens), in_shards(tokens, *sorted(cuts))
-    positions = st.integers(-len(whole), len(whole) - 1)
-    index = np.array(data.draw(st.lists(positions, min_size=4, max_size=4))).reshape(2, 2)
-    bound = st.none() | st.integers(-35, 35)
-    part = slice(data.draw(bound), data.draw(bound))
-    assert len(sharded) == len(whole) and sharded.dtype == whole.dtype
-    assert (sharded[index] == whole[index]).all() and sharded[index].shape == (2, 2)
-    assert sharded[int(index[0, 0])] == whole[index[0, 0]]
-    assert isinstance(sharded[part], ShardedTokens) and np.asarray(sharded[part]).tolist() == whole[part].tolist()
-    assert list(sharded) == tokens
-
-
-def test_a_position_beyond_the_shards_is_refused():
-    for index in (20, -21, [0, 20]):
-        with pytest.raises(IndexError, match="among the 20 tokens"):
-            in_shards(TOKENS, 7)[index]
-    with pytest.raises(IndexError, match="no step"):
-        in_shards(TOKENS, 7)[::2]
-
-
-@pytest.fixture
-def sharded(prepared, dataset):
-    """The folder `prepared`, its training tokens in three files instead of one."""
-    meta = json.loads((prepared / "meta.json").read_text())
-    files = {"train": np.split(dataset.train, [5, 700]), "val": [dataset.val]}
-    meta["shards"] = {split: [] for split in files}
-    for split, parts in files.items():
-        (prepared / f"{split}.bin").unlink()
-        for i, tokens in enumerate(parts):
-            tokens.astype("<u2").tofile(prepared / f"{split}-{i}.bin")
-            meta["shards"][split].append({"file": f"{split}-{i}.bin"})
-    (prepared / "meta.json").write_text(json.dumps(meta))
-    return prepared
-
-
-def test_shards_stay_on_disk_and_train_as_one_file_does(sharded, dataset, tiny, bits):
-    opened = Dataset.open(sharded)
-    assert isinstance(opened.train, ShardedTokens) and isinstance(opened.val, np.memmap)
-    assert all(isinstance(shard, np.memmap) for shard in opened.subset(0.9).train.shards)
-    trainers = [Trainer(tiny(max_iters=5, train_fraction=0.9), data) for data in (opened, dataset)]
-    events = [[str(event) for event in trainer if hasattr(event, "val")] for trainer in trainers]
-    assert len(events[0]) == len(events[1]) == 2
-    assert bits(trainers[0].model) == bits(trainers[1].model)
-    model = trainers[0].model
-    assert isinstance(model, GPT) and exact_loss(model, opened.train) == exact_loss(model, dataset.train)
-
-
-def test_a_missing_shard_is_refused(sharded, refused):
-    (sharded / "train-1.bin").unlink()
-    with refused("cannot read", "train-1.bin", "prepare"):
-        Dataset.open(sharded)
-
-
 def test_a_large_vocabulary_is_read_in_four_bytes(tmp_path):
-    tokenizer = BPETokenizer([bytes([i, j]) for i in range(256) for j in range(256)])
+    tokenizer = BPETokenizer([*BYTES, *(bytes([i, j]) for i in range(256) for j in range(256))])
     tokens = np.array([65_791, 65_536, 3])
     for split in ("train", "val"):
         tokens.astype(tokenizer.dtype).tofile(tmp_path / f"{split}.bin")
     tokenizer.save(tmp_path / "tokenizer.json")
     meta = {"train_tokens": 3, "val_tokens": 3, "vocab_size": tokenizer.vocab_size}
+    meta["tokenizer"] = tokenizer.fingerprint()
     (tmp_path / "meta.json").write_text(json.dumps(meta))
     assert Dataset.open(tmp_path).train.tolist() == tokens.tolist()
     assert (tmp_path / "train.bin").stat().st_size == 12
@@ -251,20 +205,11 @@ def test_a_name_that_no_system_takes_is_no_dataset(refused):
 
 def test_the_tokenizer_of_another_run_is_noticed_also_if_it_is_as_large(prepared, refused):
     """A kill between two renames of a preparation leaves it beside the tokens of the earlier one."""
-    other = Dataset.open(prepared).tokenizer.chars[:-1] + "ÿ"
-    meta = json.loads((prepared / "meta.json").read_text())
-    meta["tokenizer"] = Dataset.open(prepared).tokenizer.digest()
-    (prepared / "meta.json").write_text(json.dumps(meta))
-    assert Dataset.open(prepared)
-    CharTokenizer(other).save(prepared / "tokenizer.json")
-    with refused("do not fit together"):
+    CharTokenizer(Dataset.open(prepared).tokenizer.chars[:-1] + "ÿ").save(prepared / "tokenizer.json")
+    with refused("do not belong together"):
         Dataset.open(prepared)
 
 
-def test_more_shards_than_the_system_opens_are_told_with_the_remedy(sharded, monkeypatch, refused):
-    def full(*arguments, **options):
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(np, "memmap", full)
-    with refused("more than this system opens at once", "--shard_bytes", "ulimit -n"):
-        Dataset.open(sharded)
+def test_a_text_may_be_in_any_tokens():
+    data = Dataset.from_text("low lower", BPETokenizer(BYTES), val_fraction=0.5)
+    assert (data.train.tolist(), data.val.tolist()) == (list(b"low "), list(b"lower"))

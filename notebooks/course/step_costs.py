@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from gptlib.config import TrainConfig
-from gptlib.device import autocast, pick_dtype
-from gptlib.model import GPT, flops_per_token
+from gptlib.device import autocast, flops_per_token, pick_dtype
+from gptlib.model import GPT
 from gptlib.optim import build_optimizer
 
 MIB = 2**20

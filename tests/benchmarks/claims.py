@@ -18,14 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course.lab.lab import DEFAULTS
 from course.lessons.figures_01 import characters_per_token
-from course.lessons.lesson_03_evaluation import slope
-from course.lessons.lesson_04_gradients import fixed_batch
-from course.lessons.lesson_05_accumulation import gradient_noise, sequences_of
 from course.lessons.lesson_06_memorisation import measure, pieces, text_of
 from course.lessons.lesson_07_inside import largest_weights
-from gptlib import GPT, BPETokenizer, Dataset, Evaluation, TrainConfig, Trainer, TrainStep
+from gptlib import BPETokenizer, Dataset, Evaluation, TrainConfig, Trainer
 from gptlib.files import atomic_write
 
 
@@ -83,38 +79,6 @@ def vocabulary(seed: int) -> list[float]:
     return [characters_per_token(tokenizer, tokenizer.encode(held_out[:100_000]))]
 
 
-def ten_steps_by_hand(seed: int) -> list[float]:
-    """Lesson 04: the loss before and after ten steps of plain gradient descent."""
-    torch.manual_seed(seed)
-    shape = TrainConfig(n_layer=3, n_embd=96, block_size=32)
-    model, losses = GPT(shape.model_config(data().vocab_size)), []
-    for step in range(15):
-        loss = model(*fixed_batch(data(), seed=1000 * seed + step))[1]
-        loss.backward()
-        with torch.no_grad():
-            for p in model.parameters():
-                p -= 0.1 * p.grad
-                p.grad = None
-        losses.append(loss.item())
-    return [statistics.mean(losses[10:])]
-
-
-def thirty_steps(seed: int) -> list[float]:
-    """Lesson 05: the first training loss of a run, and the mean of its last five."""
-    watching = {"eval_interval": 30, "eval_iters": 1, "log_interval": 1}
-    config = TrainConfig(**DEFAULTS | watching | {"batch_size": 32, "max_iters": 30, "warmup_iters": 10, "seed": seed})
-    losses = [event.loss for event in Trainer(config, data()) if isinstance(event, TrainStep)]
-    return [losses[0], statistics.mean(losses[-5:])]
-
-
-def noise(seed: int) -> list[float]:
-    """Lesson 05: the slope of a gradient's noise against the number of pieces, log-log, for an untrained model."""
-    torch.manual_seed(seed)
-    model = GPT(TrainConfig(n_layer=3, n_embd=96, block_size=32).model_config(data().vocab_size))
-    found = gradient_noise(model, *sequences_of(data(), 256, block_size=32, seed=seed))
-    return [slope(found.sequences, found.errors)]
-
-
 def baseline(seed: int) -> list[float]:
     """Lesson 06: the longest span that held-out text shares with the beginning and with nearly all of the plays."""
     plays, held_out = (text_of(split, data().tokenizer) for split in (data().train, data().val))
@@ -133,12 +97,6 @@ def luckiest(seed: int) -> list[float]:
 MEASURED: dict[Callable[[int], list[float]], Sequence[Claim]] = {
     first_gpt: [Claim("00", 'claim("loss before the first step", run.evaluations[0].val.mean, <4.3>,')],
     vocabulary: [Claim("01", "climbs from 1.0 at 256 over <2.0> at 512")],
-    ten_steps_by_hand: [Claim("04", "The one by hand falls to about <3.3> within ten steps")],
-    thirty_steps: [
-        Claim("05", "lie exactly on each other, from <4.2> down to"),
-        Claim("05", "from 4.2 down to about <2.6>."),
-    ],
-    noise: [Claim("05", 'claim("slope of the noise in log-log", slope, <-0.5>,')],
     baseline: [
         Claim("06", "it climbs slowly from about <8>"),
         Claim("06", "from about 8 to about <17>."),

@@ -27,7 +27,7 @@ from course.lab.prediction import Prediction
 from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
 from course.lab.table import command, memory_in_use
 from course.lab.view import Actions, LabView, State
-from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, in_a_quiet_moment, reason_for, warm_up
+from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, in_a_quiet_moment, reason_for, warm_up
 from course.landmarks import landmarks
 from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
@@ -498,6 +498,8 @@ class Lab:
         """Take what the worker says, and show it, until the run is over."""
         while True:
             message = worker.messages.get()
+            if exiting():
+                return
             if run not in self.runs or worker is not self._worker:  # deleted, or another one began
                 worker.tell(stopped=True)
                 if isinstance(message, Ended):
@@ -586,7 +588,8 @@ class Lab:
     def run(self, **settings: Any) -> None:
         """Train here, in this cell, and redraw the figure in place; interrupting the cell is Stop.
 
-        For places where widgets cannot follow a thread, as in Colab, where Run does this too.
+        For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
+        with ipywidgets 7.7 and without a page; Colab itself was not tried.)
         """
         for name, value in settings.items():
             self.sliders[name].value = value

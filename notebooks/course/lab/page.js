@@ -13,12 +13,20 @@ function name(root) {
     if (control.classList.contains("widget-radio")) {
       set(control, "role", "radiogroup");
       set(control, "aria-label", text);
+      for (const radio of control.querySelectorAll("input")) set(radio, "name", groupOf(control)); // arrow keys choose
     }
+  }
+  // The notebook's own shortcuts stay away: else an arrow key leaves for the next cell.
+  for (const node of root.querySelectorAll("input, select, button, [role=slider]")) {
+    set(node, "data-lm-suppress-shortcuts", "true");
   }
   for (const button of root.querySelectorAll(".widget-toggle-button")) {
     set(button, "aria-expanded", String(button.classList.contains("mod-active")));
   }
 }
+
+let groups = 0;
+const groupOf = (control) => (control.dataset.group ??= `gptlib-${Date.now()}-${groups++}`);
 
 function set(node, attribute, value) {
   if (node.getAttribute(attribute) !== value) node.setAttribute(attribute, value);
@@ -40,7 +48,6 @@ export default {
     const begin = () => {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
-      root.setAttribute("data-lm-suppress-shortcuts", "true"); // else an arrow key leaves for the next cell
       name(root);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
       theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });

@@ -5,10 +5,11 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from gptlib.dataset import Dataset
+from course.plays import open_plays
+from gptlib.dataset import COURSE_DATA, Dataset
 from gptlib.errors import UserError
-from gptlib.files import COURSE_DATA
 
+PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
 LONGEST_NAME = 200  # characters: what is longer is a text
 CODE = 1_000_000  # characters
@@ -30,7 +31,7 @@ def open_text(source: Dataset | str | Path) -> tuple[Dataset, str]:
             return from_text(path.read_text(encoding="utf-8-sig")), path.name
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
-    data = Dataset.open(path)
+    data = open_plays() if str(source) == PLAYS else Dataset.open(path)
     return data, _called(data.meta.get("source", "")) or path.name
 
 
@@ -57,7 +58,7 @@ def warning(data: Dataset) -> str:
 def choices() -> dict[str, Callable[[], Dataset]]:
     """The texts that are at hand: what is prepared in data/, and the code of Python's own library."""
     found: dict[str, Callable[[], Dataset]] = {}
-    for meta in sorted(COURSE_DATA.glob("*/meta.json"), key=lambda path: path.parent.name != "data-by-char"):
+    for meta in sorted(COURSE_DATA.glob("*/meta.json"), key=lambda path: path.parent.name != PLAYS):
         about = json.loads(meta.read_text(encoding="utf-8"))
         name = _called(about.get("source", ""))
         name = f"{name} ({meta.parent.name.removeprefix('data-')})" if name in found else name

@@ -70,6 +70,11 @@ def end_all() -> None:
         thread.join(PATIENCE_AT_EXIT)
 
 
+def exiting() -> bool:
+    """Whether Python is about to end: then nothing can be shown any more."""
+    return _exiting.is_set()
+
+
 @contextmanager
 def turn() -> Iterator[None]:
     """Compute while no run does."""

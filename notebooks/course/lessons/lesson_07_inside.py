@@ -9,16 +9,16 @@ from time import perf_counter
 import numpy as np
 import torch
 import torch.nn.functional as F
+from gptlib.decoding import Decoder, KVCache
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from course.figures import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_figure
+from course.lessons.figures_04 import visible
 from course.lessons.lesson_02_context import MARKERS, next_probabilities
-from course.lessons.lesson_04_gradients import visible
 from course.step_costs import parameters_by_part
 from gptlib.config import GPTConfig
 from gptlib.dataset import Dataset, make_batch, sample_offsets
-from gptlib.decoding import Decoder, KVCache
 from gptlib.errors import UserError
 from gptlib.model import GPT
 from gptlib.sampling import choose, sample_text
