@@ -19,7 +19,6 @@ SLOW = (
     "test_prepare",
     "test_cli",
     "test_probes_scaling",
-    "test_claims",
     "test_kill",
     "test_live",
 )
