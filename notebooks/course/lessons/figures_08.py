@@ -150,7 +150,15 @@ def plot_law(sizes: Sequence[int], losses: Sequence[Sequence[float]], slope: flo
             color=VERMILION if held_out else BLUE,
             alpha=0.7,
         )
-    ax.text(sizes[-1], mean(losses[-1]), "not used\nfor the line  ", color=VERMILION, fontsize=9, ha="right", va="top")
+    ax.text(
+        sizes[-1] / 1.08,
+        mean(losses[-1]) / 1.01,
+        "not used\nfor the line",
+        color=VERMILION,
+        fontsize=9,
+        ha="right",
+        va="top",
+    )
     ticks = [1.6, 1.8, 2, 2.25, 2.5, 2.75]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks(sizes, [f"{size / 1000:.0f}k" for size in sizes])

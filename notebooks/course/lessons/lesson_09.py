@@ -189,7 +189,7 @@ attention = Piece(
     minutes=12,
     check=SameAs(
         naive_attention,
-        inputs=[_qkv(5, 4), _qkv(2, 3, 6, 4)],
+        inputs=[_qkv(1, 1, 5, 4), _qkv(2, 3, 6, 4)],
         mistakes={
             "nothing is masked: positions see the future": lambda q, k, v: _attention(q, k, v, mask=None),
             "divide the scores by the square root of a head's width": lambda q, k, v: _attention(q, k, v, scale=False),
@@ -880,12 +880,12 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "You change the activation, run once, and the loss is 1.93 instead of 1.95. What can you say?",
+            "You change the activation, run once, and the loss is 1.93 instead of 1.94. What can you say?",
             [
-                Choice("The new activation is better", "Another seed alone moves our loss by about that much."),
+                Choice("The new activation is better", "Another seed alone moved ours by almost as much."),
                 Choice(
                     "Nothing yet: run more seeds",
-                    "Three seeds each way show how far chance moves the loss, and whether 0.02 is more than that.",
+                    "Three seeds each way show how far chance moves the loss, and whether 0.01 is more than that.",
                     right=True,
                 ),
                 Choice("Nothing: losses cannot be compared", "With the same text, vocabulary and batches they can."),
