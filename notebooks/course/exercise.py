@@ -226,6 +226,8 @@ def describe(value: Any) -> str:
         return f"{value:.5g}"
     if value is None or isinstance(value, (bool, int, np.integer)):
         return str(value)
+    if isinstance(value, bytes):
+        return repr(value)
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:59] + "…")
     if isinstance(value, (list, tuple)):
