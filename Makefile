@@ -2,7 +2,7 @@
 # make check    what to run while you work: lint and the quick tests, in a minute
 # make test     everything that must pass
 # make execute  run the notebooks from the top and store their outputs
-# make serve    the lessons as pages with live sliders, by Voila
+# make serve    the playground and the lessons as pages with live sliders, by Voila
 # make site     the web site of the course, in _site/index.html
 # make gpu      everything we want to know from a GPU: make gpu TEXT=the classic Shakespeare file
 # Each builds .venv the first time, or adds to it, and again only when the pins change. No make? See "Set-up" in README.md.
@@ -25,7 +25,9 @@ execute: export OMP_NUM_THREADS ?= 1
 
 .PHONY: lab check test execute site serve gpu clean
 
+# A notebook that is not trusted shows text in the place of labs and quizzes when it is opened again.
 lab: $(CORPUS)
+	jupyter trust notebooks/*.ipynb > /dev/null
 	jupyter lab $(AS_ROOT) notebooks/03_training.ipynb
 
 check: $(TOOLS) $(CORPUS)
@@ -43,7 +45,8 @@ execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
 
 serve: $(TOOLS) $(CORPUS)
-	voila --no-browser notebooks
+	(sleep 5; python -m webbrowser http://localhost:8866/voila/render/playground.ipynb) &
+	voila --no-browser --port=8866 notebooks
 
 gpu: $(TOOLS)
 	python tests/benchmarks/gpu.py $(TEXT)

@@ -4,9 +4,10 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import nn
 
 from gptlib.errors import UsageError
-from gptlib.model import GPT, flops_per_token
+from gptlib.model import GPT
 
 
 def pick_device(name: str) -> torch.device:
@@ -69,6 +70,19 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
         return None
     words = torch.cuda.get_device_name(device).replace("-", " ").split()
     return next((peak for name, peak in PEAK_FLOPS.items() if set(name.split()) <= set(words)), None)
+
+
+def flops_per_token(model: GPT) -> int:
+    """Floating-point operations per token of a training step, forward and backward.
+
+    6 per weight of a matrix, and 12 n_layer C T for attention (Chowdhery et al. 2022, PaLM, appendix B). Embeddings
+    are looked up for free, but `wte` is also the matrix of the lm_head.
+    """
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    looked_up.discard(id(model.wte.weight))
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in looked_up)
+    config = model.config
+    return 6 * matrices + 12 * config.n_layer * config.n_embd * config.block_size
 
 
 def mfu(model: GPT, tokens_per_second: float, device: torch.device, dtype: torch.dtype) -> float | None:

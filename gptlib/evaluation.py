@@ -25,27 +25,18 @@ def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
     return losses.view(y.shape).mean(1)
 
 
-def random_batch_losses(
-    model: GPT,
-    tokens: np.ndarray,
-    batch_size: int,
-    eval_iters: int,
-    key: tuple[int, ...],
-    dist: DistEnv = SINGLE_PROCESS,
-    document_start: int | None = None,
+def batch_losses(
+    model: GPT, tokens: np.ndarray, offsets: np.ndarray, dist: DistEnv = SINGLE_PROCESS
 ) -> Iterator[Tensor]:
-    """The losses (B,) of `eval_iters` random batches, one batch at a time.
+    """The losses (B,) of the windows at `offsets` (batches, B), one batch at a time.
 
-    Each rank computes its own batches; together they yield the same losses as a single process. Windows respect
-    documents if `document_start` is given (see sample_offsets).
+    Each rank computes its own batches; together they yield the same losses as a single process.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
-    offsets = sample_offsets(tokens, block_size, batch_size * eval_iters, key, document_start)
-    offsets = offsets.reshape(eval_iters, batch_size)
-    for done in range(0, eval_iters, dist.size):
-        batch = offsets[min(done + dist.rank, eval_iters - 1)]
+    for done in range(0, len(offsets), dist.size):
+        batch = offsets[min(done + dist.rank, len(offsets) - 1)]
         losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))
-        yield losses[: eval_iters - done].flatten()
+        yield losses[: len(offsets) - done].flatten()
 
 
 def summarize(losses: list[Tensor], windows: int) -> Estimate:
@@ -63,8 +54,9 @@ def estimate_loss(
     model: GPT, tokens: np.ndarray, *, batch_size: int = 12, eval_iters: int = 20, seed: int = 0
 ) -> Estimate:
     """The loss on `tokens`, estimated from `eval_iters` random batches of `batch_size` sequences."""
-    losses = list(random_batch_losses(model, tokens, batch_size, eval_iters, (seed,)))
-    return summarize(losses, len(tokens) // model.config.block_size)
+    block_size = model.config.block_size
+    offsets = sample_offsets(tokens, block_size, eval_iters * batch_size, (seed,)).reshape(eval_iters, batch_size)
+    return summarize(list(batch_losses(model, tokens, offsets)), len(tokens) // block_size)
 
 
 def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estimate:

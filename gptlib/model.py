@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gptlib.config import GPTConfig
 from gptlib.errors import UserError
+from gptlib.kv_cache import KVCache
 
 
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
@@ -66,23 +67,6 @@ class Rotary(nn.Module):
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Dropout that skips the call when p is 0: 13 no-op calls took 8 % of the time per sampled token."""
     return F.dropout(x, p) if training and p else x
-
-
-class KVCache:
-    """The tokens read so far and, of every layer, their keys and values: one more token then costs one column only."""
-
-    def __init__(self):
-        self.kept: dict[object, Tensor] = {}
-
-    def append(self, name: object, new: Tensor, dim: int) -> Tensor:
-        """Keep what is new after what has been kept under this name; return all of it."""
-        self.kept[name] = torch.cat([self.kept[name], new], dim) if name in self.kept else new
-        return self.kept[name]
-
-    @property
-    def length(self) -> int:
-        """How many tokens have been read."""
-        return self.kept["tokens"].size(1) if self.kept else 0
 
 
 class CausalSelfAttention(nn.Module):
@@ -252,16 +236,3 @@ class GPT(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.wte.weight.device
-
-
-def flops_per_token(model: GPT) -> int:
-    """Floating-point operations per token of a training step, forward and backward.
-
-    6 per weight of a matrix, and 12 n_layer C T for attention (Chowdhery et al. 2022, PaLM, appendix B). Embeddings
-    are looked up for free, but `wte` is also the matrix of the lm_head.
-    """
-    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    looked_up.discard(id(model.wte.weight))
-    matrices = sum(p.numel() for p in model.parameters() if p.dim() == 2 and id(p) not in looked_up)
-    config = model.config
-    return 6 * matrices + 12 * config.n_layer * config.n_embd * config.block_size

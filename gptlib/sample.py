@@ -1,7 +1,5 @@
 """Write text with a trained GPT: python -m gptlib.sample --out_dir=FOLDER [--name=value ...]."""
 
-import io
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +35,6 @@ class SampleConfig:
 def main(argv: list[str] | None = None) -> None:
     """Load the best checkpoint of a run and print its texts as they are made."""
     config = read_command_line(SampleConfig, "python -m gptlib.sample", __doc__, argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a model may write any character, whatever the terminal's own set is
-        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     device = pick_device(config.device)
     model, saved = load_model(config.out_dir)
     model.to(device)

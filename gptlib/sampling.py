@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gptlib.errors import UsageError, UserError
-from gptlib.model import GPT, KVCache
+from gptlib.kv_cache import KVCache
+from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer
 
 COLD = 1e-4  # from here on the logits divided by the temperature may be too large for a number

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -15,7 +16,7 @@ from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, make_batc
 from gptlib.device import autocast, mfu, peak_memory, pick_dtype, set_float32_precision
 from gptlib.distributed import SINGLE_PROCESS, DistEnv, full_tensor, shard_like
 from gptlib.errors import UsageError
-from gptlib.evaluation import random_batch_losses, summarize
+from gptlib.evaluation import batch_losses, summarize
 from gptlib.events import Evaluation, Event, Heartbeat, Saved, TrainStep
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer, learning_rate_at
@@ -164,12 +165,16 @@ class Trainer:
         state.tokens += config.tokens_per_step
         return event
 
+    def offsets(self, tokens: np.ndarray, batches: int, *key: int) -> np.ndarray:
+        """Random windows, (batches, batch_size): a function of (seed, *key) alone, so there is nothing to save."""
+        config, document_start = self.config, self.dataset.tokenizer.end_of_text
+        count, key = batches * config.batch_size, (config.seed, *key)
+        return sample_offsets(tokens, config.block_size, count, key, document_start).reshape(batches, -1)
+
     def micro_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This rank's micro-batches of the step: a function of (seed, step), the same for any number of ranks."""
-        config, tokens, document_start = self.config, self.dataset.train, self.dataset.tokenizer.end_of_text
-        shape = (config.gradient_accumulation_steps, config.batch_size)
-        key = (config.seed, TRAIN_STREAM, self.state.step)
-        offsets = sample_offsets(tokens, config.block_size, math.prod(shape), key, document_start).reshape(shape)
+        """This rank's micro-batches of the step, which are the same for any number of ranks."""
+        config, tokens = self.config, self.dataset.train
+        offsets = self.offsets(tokens, config.gradient_accumulation_steps, TRAIN_STREAM, self.state.step)
         for micro_offsets in offsets[self.dist.rank :: self.dist.size]:
             x, y = make_batch(tokens, micro_offsets, config.block_size, self.dataset.vocab_size)
             if self.device.type == "cuda":  # pinned memory: the copy overlaps with the computation
@@ -181,16 +186,8 @@ class Trainer:
         config, state, estimates, seconds = self.config, self.state, {}, 0.0
         for i, split in enumerate(SPLITS):
             tokens, losses, started = getattr(self.dataset, split), [], time.perf_counter()
-            batches = random_batch_losses(
-                self.model,
-                tokens,
-                config.batch_size,
-                config.eval_iters,
-                key=(config.seed, EVAL_STREAM, state.step, i),
-                dist=self.dist,
-                document_start=self.dataset.tokenizer.end_of_text,
-            )
-            for batch in batches:
+            offsets = self.offsets(tokens, config.eval_iters, EVAL_STREAM, state.step, i)
+            for batch in batch_losses(self.model, tokens, offsets, self.dist):
                 losses.append(batch)
                 seconds += time.perf_counter() - started
                 yield Heartbeat(state.step, "evaluate")

@@ -11,17 +11,14 @@ import torch
 from gptlib import Dataset, TrainConfig, UserError
 
 TESTS = Path(__file__).resolve().parent
-DATA = TESTS.parent / "data"
 # Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
 # and single tests that are marked as slow.
 SLOW = (
     "browser",
     "test_distributed",
-    "test_live_state",
-    "test_prepare_bpe",
+    "test_prepare",
     "test_cli",
     "test_probes_scaling",
-    "test_claims",
     "test_kill",
     "test_live",
 )

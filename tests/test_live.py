@@ -1,22 +1,34 @@
 """The live lab without a browser: its state is plain data, and its widgets are objects like any other."""
 
+import gc
+import os
 import re
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
+import torch
 from ipywidgets import FloatSlider
+from ipywidgets.widgets.widget import _instances
 
 from course.lab import Explorer, Lab, Picture, Prediction, draw_runs, new_figure
-from course.lab.controls import make_control
-from gptlib.errors import UsageError, UserError
-from gptlib.events import Evaluation
+from course.lab.controls import PRESETS, make_control
+from course.lab.page import Kernel
+from course.lab.worker import reason_for
+from gptlib import Dataset, Trainer
+from gptlib.errors import OUT_OF_MEMORY, UsageError, UserError
+from gptlib.events import Evaluation, TrainStep
 from gptlib.trainer import CHANGEABLE
 
 SMALL = {"n_layer": 1, "n_head": 1, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 30, "eval_iters": 2}
 SLIDERS = ("eval_interval", "eval_iters", "log_interval", "block_size")
 LONG = {"max_iters": 100_000}
 PREDICTION = Prediction("What happens?", ("this", "that"), answer=1, why="Because.")
+MIB = 2**20
 
 
 @pytest.fixture
@@ -24,7 +36,8 @@ def make_lab(dataset):
     labs = []
 
     def make(*sliders, **options):
-        labs.append(Lab(*(sliders or SLIDERS), dataset=dataset, title=f"lab {len(labs)}", **(SMALL | options)))
+        options = {"dataset": dataset, "title": f"lab {len(labs)}"} | SMALL | options
+        labs.append(Lab(*(sliders or SLIDERS), **options))
         return labs[-1]
 
     yield make
@@ -32,7 +45,7 @@ def make_lab(dataset):
         lab.stop(wait=10)
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -40,7 +53,16 @@ def wait_until(condition, seconds=30):
 
 
 def finish(lab):
-    wait_until(lambda: not lab._worker.alive)
+    """The last run, once it is over and shown."""
+    wait_until(lambda: not lab.running and not lab._worker.alive)
+    wait_until(lambda: lab.view.stop_button.disabled)
+    return lab.runs[-1]
+
+
+def begin(lab):
+    """Start a run and wait for its first loss."""
+    lab.start()
+    wait_until(lambda: lab.runs[-1].losses)
     return lab.runs[-1]
 
 
@@ -48,7 +70,14 @@ def status(lab):
     return re.sub("<[^>]*>", "", lab.view.status.value)
 
 
-# --- a run ------------------------------------------------------------------------------------------------
+def steps_per(lab, seconds=0.2):
+    """How many steps the run does in a while."""
+    before = lab._worker.trainer.step
+    time.sleep(seconds)
+    return lab._worker.trainer.step - before
+
+
+# --- a run ------------------------------------------------------------
 
 
 def test_run_goes_to_its_end_and_the_loss_falls(make_lab):
@@ -69,16 +98,39 @@ def test_sliders_decide(make_lab):
     assert run.config.block_size == 4 and "block_size 4" in run.label
 
 
-def test_a_run_in_the_cell_equals_a_run_in_the_thread(make_lab):
-    lab = make_lab()
+def test_a_run_in_the_cell_equals_a_run_in_the_thread(make_lab, capsys):
+    lab = make_lab(dropout=0.3)  # dropout draws from torch's own random numbers; samples must not
     lab.start()
-    assert finish(lab).losses == lab.train().losses
+    losses = finish(lab).losses
+    assert losses == lab.train().losses
+    lab.run()
+    assert lab.runs[-1].status == "finished" and lab.runs[-1].losses == losses
+    bare = Trainer(lab.runs[-1].config, lab.dataset)
+    assert losses == [event.loss for event in bare if isinstance(event, TrainStep) and event.logged]
+
+
+def test_interrupting_a_run_in_the_cell_is_stop(make_lab, monkeypatch):
+    lab = make_lab()
+
+    def interrupt(run, event):
+        if event.step == 12:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(lab, "watch", interrupt)
+    lab.run()
+    assert lab.runs[-1].status == "stopped" and status(lab).startswith("stopped at step 1")
+
+
+def test_on_colab_run_trains_in_the_cell(make_lab, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    lab = make_lab()
+    lab.view.run_button.click()
+    assert lab.runs[-1].status == "finished" and lab._worker is None
 
 
 def test_stop_ends_the_run_soon_and_the_next_one_works(make_lab):
     lab = make_lab(**LONG)
-    lab.start()
-    wait_until(lambda: lab.runs[-1].losses)
+    begin(lab)
     started = time.monotonic()
     lab.view.stop_button.click()
     run = finish(lab)
@@ -89,35 +141,45 @@ def test_stop_ends_the_run_soon_and_the_next_one_works(make_lab):
     assert finish(lab).status == "finished"
 
 
-def test_pause_holds_and_resume_goes_on(make_lab):
+def test_pause_and_resume(make_lab):
     lab = make_lab(**LONG)
-    lab.start()
-    wait_until(lambda: lab.runs[-1].losses)
+    begin(lab)
     lab.view.pause_button.click()
-    time.sleep(0.3)
+    wait_until(lambda: status(lab).startswith("paused at step"))
+    assert steps_per(lab) == 0 and lab.view.pause_button.description == "Resume"
     step = lab.runs[-1].step
-    time.sleep(0.3)
-    assert lab.runs[-1].step == step and lab.view.pause_button.description == "Resume"
     lab.view.pause_button.click()
     wait_until(lambda: lab.runs[-1].step > step)
     assert lab.view.pause_button.description == "Pause"
 
 
+def test_step_is_one_step_and_resume_continues_as_before(make_lab):
+    lab = make_lab(**LONG, log_interval=1)
+    for done in (1, 2, 3):
+        lab.view.step_button.click()
+        wait_until(lambda: lab.runs and status(lab).startswith(f"paused at step {done} "))  # noqa: B023
+        assert steps_per(lab, 0.05) == 0
+    assert lab.runs[-1].steps == [0, 1, 2] and lab.view.pause_button.description == "Resume"
+    lab.view.pause_button.click()
+    wait_until(lambda: len(lab.runs[-1].steps) > 5)
+
+
 def test_a_slider_moved_during_the_run_takes_effect_and_leaves_a_mark(make_lab):
-    lab = make_lab(**LONG, eval_interval=200)
-    lab.start()
-    wait_until(lambda: lab.runs[-1].losses)
+    lab = make_lab(**LONG, eval_interval=200, log_interval=5)
+    begin(lab)
     lab.sliders["log_interval"].value = 1
     wait_until(lambda: any(b - a == 1 for a, b in zip(lab.runs[-1].steps, lab.runs[-1].steps[1:], strict=False)))
     assert lab.runs[-1].marks.popitem()[1] == {"log_interval": 1}
 
 
-def test_block_size_counts_from_the_next_run(make_lab):
+def test_what_a_run_cannot_take_up_is_said_to_count_from_the_next_one(make_lab):
     lab = make_lab(**LONG)
-    lab.start()
-    wait_until(lambda: lab.runs[-1].losses)
+    begin(lab)
     lab.sliders["block_size"].value = 2
     assert lab.runs[-1].marks == {} and "block_size" not in CHANGEABLE
+    assert "From the next Run: block_size 2" in lab.view.note.value
+    lab.sliders["block_size"].value = 8
+    assert "From the next Run" not in lab.view.note.value
 
 
 def test_a_failing_run_says_why_and_the_next_one_works(make_lab):
@@ -138,6 +200,19 @@ def test_an_error_of_any_kind_ends_in_the_status_line(make_lab, monkeypatch):
     assert finish(lab).status == "failed" and "ZeroDivisionError" in status(lab)
 
 
+def test_an_error_in_the_middle_keeps_the_curves(make_lab, monkeypatch):
+    lab = make_lab()
+
+    def watch(run, event):
+        if event.step > 10:
+            raise ValueError("of the learner's own")
+
+    monkeypatch.setattr(lab, "watch", watch)
+    lab.start()
+    run = finish(lab)
+    assert run.status == "failed" and len(run.losses) > 1 and "ValueError: of the learner" in status(lab)
+
+
 def test_settings_out_of_range_never_start(make_lab):
     lab = make_lab("n_embd", n_head=4)
     lab.sliders["n_embd"].step = 1
@@ -146,31 +221,84 @@ def test_settings_out_of_range_never_start(make_lab):
     assert lab.runs == [] and "multiple of n_head" in status(lab)
 
 
-# --- several runs, several labs -----------------------------------------------------------------------------
+def test_a_diverging_run_is_stopped_with_the_reason(make_lab):
+    bad = {"log_interval": 1, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant"}
+    lab = make_lab("learning_rate", **LONG, **bad)
+    lab.sliders["learning_rate"].value = 1.0
+    lab.start()
+    run = finish(lab)
+    assert run.status == "diverged" and run.losses and "stays far above" in status(lab)
 
 
-def test_the_last_five_runs_are_kept_and_told_apart(make_lab):
-    lab = make_lab(max_iters=2)
-    for _ in range(7):
+def test_whoever_wants_to_see_it_diverge_can(make_lab):
+    bad = {"learning_rate": 1.0, "log_interval": 1, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant"}
+    lab = make_lab(**bad, max_iters=20, stop_diverged=False)
+    lab.start()
+    run = finish(lab)
+    assert run.status == "finished" and run.divergence()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(make_lab):
+    bad = {"learning_rate": 1e18, "warmup_iters": 0, "grad_clip": 0.0, "schedule": "constant", "eval_interval": 1000}
+    lab = make_lab(**bad, **LONG, log_interval=1000)
+    lab.start()
+    run = finish(lab)
+    assert run.status in ("diverged", "failed") and "try a smaller learning_rate" in status(lab)
+
+
+def test_reasons_are_one_plain_sentence():
+    assert reason_for(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")) == (
+        OUT_OF_MEMORY
+    )
+    assert reason_for(torch.OutOfMemoryError("CUDA out of memory. Tried to")) == OUT_OF_MEMORY
+    assert reason_for(ValueError("first\nsecond")) == "ValueError: first"
+    assert reason_for(KeyError()) == "KeyError"
+
+
+# --- several runs, several labs ------------------------------------------------------------
+
+
+def test_five_runs_are_kept_the_oldest_leaves_visibly_and_numbers_continue(make_lab):
+    lab = make_lab(max_iters=12)
+    for _ in range(6):
         lab.start()
         finish(lab)
-    assert len(lab.runs) == 5 and len({run.number for run in lab.runs}) == 5
+    assert [run.number for run in lab.runs] == [2, 3, 4, 5, 6] and "Run 1 left the plot" in lab.view.note.value
+    assert len({run.look.slot for run in lab.runs}) == 5
+
+
+def test_a_run_that_was_only_stepped_makes_room(make_lab):
+    lab = make_lab(**LONG)
+    lab.step()
+    wait_until(lambda: lab.paused)
+    lab.stop(wait=10)
+    lab.start()
+    assert [run.number for run in lab.runs] == [1]
 
 
 def test_labs_take_turns(make_lab):
     first, second = make_lab(**LONG), make_lab(max_iters=3)
-    first.start()
-    wait_until(lambda: first.runs[-1].losses)
+    begin(first)
     second.start()
     wait_until(lambda: "waiting" in status(second))
     first.stop()
     assert finish(second).status == "finished"
 
 
+def test_a_paused_run_lets_another_have_its_turn(make_lab):
+    first, second = make_lab(**LONG), make_lab(max_iters=3)
+    begin(first)
+    first.pause()
+    second.start()
+    assert finish(second).status == "finished"
+    step = first.runs[-1].step
+    first.pause()
+    wait_until(lambda: first.runs[-1].step > step)
+
+
 def test_a_slider_moved_while_a_run_waits_is_what_it_begins_with(make_lab):
     first, second = make_lab(**LONG), make_lab("eval_interval", "learning_rate", max_iters=40)
-    first.start()
-    wait_until(lambda: first.runs[-1].losses)
+    begin(first)
     second.start()
     wait_until(lambda: "waiting" in status(second))
     second.sliders["eval_interval"].value, second.sliders["learning_rate"].value = 20, 0.01
@@ -180,21 +308,16 @@ def test_a_slider_moved_while_a_run_waits_is_what_it_begins_with(make_lab):
     assert run.label == "eval_interval 20, learning_rate 0.01" and run.marks == {}
 
 
-def test_a_run_says_that_it_waits_also_when_it_is_to_go_on_or_is_paused_meanwhile(make_lab):
+def test_a_run_says_that_it_waits_also_when_it_is_to_continue_or_is_paused_meanwhile(make_lab):
     first, second = make_lab(**LONG), make_lab(**LONG)
-    first.start()
-    wait_until(lambda: first.runs[-1].losses)
+    begin(first)
     first.pause()
     wait_until(lambda: "paused at" in status(first))
-    second.start()
-    wait_until(lambda: second.runs[-1].losses)
+    begin(second)
     first.pause()
-    wait_until(lambda: "waiting" in status(first))
-    time.sleep(0.3)
-    assert "waiting" in status(first) and first.view.pause_button.description == "Pause"
+    wait_until(lambda: "waiting" in status(first) and first.view.pause_button.description == "Pause")
     first.pause()
-    wait_until(lambda: "paused at" in status(first))
-    assert first.view.pause_button.description == "Resume"
+    wait_until(lambda: "paused at" in status(first) and first.view.pause_button.description == "Resume")
     first.pause()
     wait_until(lambda: "waiting" in status(first))
     step = first.runs[-1].step
@@ -202,22 +325,38 @@ def test_a_run_says_that_it_waits_also_when_it_is_to_go_on_or_is_paused_meanwhil
     wait_until(lambda: first.runs[-1].step > step)
 
 
-def test_a_run_that_has_its_last_evaluation_cannot_be_held(make_lab):
-    lab = make_lab(prediction=PREDICTION)
+def test_a_run_that_has_its_last_evaluation_cannot_be_paused(make_lab):
+    lab = make_lab()
     lab.watch = lambda run, event: lab.pause() if isinstance(event, Evaluation) and event.step == 30 else None
-    lab.view.choice.index = 1
     lab.start()
-    assert finish(lab).status == "finished" and "finished" in status(lab) and "Because" in lab.view.verdict.value
+    assert finish(lab).status == "finished" and "finished" in status(lab)
     lab.pause()
-    assert not lab.held
+    assert not lab.paused
 
 
 def test_a_new_lab_of_the_same_title_stops_the_old_one(make_lab):
     old = make_lab(**LONG)
-    old.start()
-    wait_until(lambda: old.runs[-1].losses)
+    begin(old)
     Lab(dataset=old.dataset, title=old.title, **SMALL)
     assert finish(old).status == "stopped"
+
+
+def test_running_a_cell_again_closes_its_old_lab(make_lab, dataset, monkeypatch):
+    monkeypatch.setattr("course.lab.lab.current_cell", lambda: "cell 1")
+    old = make_lab(**LONG)
+    begin(old)
+    new = Lab(dataset=dataset, title=old.title)
+    wait_until(lambda: not old._worker.alive)
+    assert old.view.box.comm is None and new.view.box.comm is not None
+
+
+def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):
+    cells = iter(("cell 1", "cell 2"))
+    monkeypatch.setattr("course.lab.lab.current_cell", lambda: next(cells))
+    one = make_lab(**LONG)
+    begin(one)
+    Lab(dataset=dataset, title=one.title)
+    assert one.running and not one._worker.stopped
 
 
 def test_a_constant_product_is_kept(make_lab):
@@ -229,34 +368,161 @@ def test_a_constant_product_is_kept(make_lab):
     assert lab.settings() == {"batch_size": 1, "gradient_accumulation_steps": 32}
 
 
-# --- predict first -----------------------------------------------------------------------------------------------
+def test_reset_is_the_lab_as_it_was_at_once(make_lab):
+    lab = make_lab(**LONG)
+    lab.load(PRESETS[2])
+    lab.sliders["block_size"].value = 3
+    begin(lab)
+    worker = lab._worker
+    lab.view.reset_button.click()
+    assert lab.runs == [] and lab.base == lab.own and lab.settings()["block_size"] == 8
+    assert status(lab) == "ready" and "no run yet" in lab.view.image.value
+    wait_until(lambda: not worker.alive)
+    assert status(lab) == "ready" and "no run yet" in lab.view.image.value
 
 
-def test_run_waits_for_a_prediction_and_the_verdict_follows_the_run(make_lab):
+def test_hide_rename_delete(make_lab):
+    lab = make_lab()
+    lab.view.folds["Compare the runs"].value = True
+    lab.start()
+    run = finish(lab)
+    row = lab.view.rows.children[0]
+    row.children[0].value = False
+    assert run.hidden and "run 1" not in lab.view.image.value
+    row.children[1].value = "my run"
+    assert "1: my run" in lab.view.table.value
+    row.children[2].click()
+    assert lab.runs == [] and lab.view.rows.children == () and "No run yet" in lab.view.table.value
+
+
+def test_a_preset_sets_sliders_and_says_what_else(make_lab):
+    lab = make_lab()
+    lab.view.preset.value = next(preset for preset in PRESETS if preset.name == "overfitting on purpose")
+    assert lab.new_run(1).config.train_fraction == 0.001 and lab.settings()["eval_interval"] == 25
+    assert "It also sets" in lab.view.comment.value and "train_fraction 0.001" in lab.new_run(1).label
+
+
+# --- predict first ------------------------------------------------------------
+
+
+def test_run_waits_for_a_prediction_and_the_verdict_for_a_run_that_tests_it(make_lab):
     lab = make_lab(prediction=PREDICTION)
     assert lab.view.run_button.disabled
-    lab.view.choice.index = 0
+    lab.view.choice.value = "this"
     assert not lab.view.run_button.disabled
     lab.start()
-    assert finish(lab).prediction == "this"
-    wait_until(lambda: "Not quite" in lab.view.verdict.value and "Because." in lab.view.verdict.value)
+    assert finish(lab).look.prediction == "this"
+    assert "move eval_interval" in lab.view.verdict.value and "Because." not in lab.view.verdict.value
+    lab.sliders["eval_interval"].value = 10
+    lab.start()
+    finish(lab)
+    assert "Not quite" in lab.view.verdict.value and "Because." in lab.view.verdict.value
+
+
+def test_a_prediction_that_any_run_tests(make_lab):
+    lab = make_lab(prediction=replace(PREDICTION, moves=None))
+    lab.view.choice.value = "that"
+    lab.start()
+    finish(lab)
+    assert "Right. Because." in lab.view.verdict.value
 
 
 def test_a_prediction_can_be_skipped(make_lab):
     lab = make_lab(prediction=PREDICTION)
     lab.view.skip_button.click()
     lab.start()
-    assert finish(lab).prediction == "" and "predicted" not in lab.view.verdict.value
+    assert finish(lab).look.prediction == "" and "predicted" not in lab.view.verdict.value
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------
+def test_choices_are_shuffled_the_same_way_every_time():
+    orders = {Prediction("Which?", ("a", "b", "c", "d"), 0, "").shuffled for _ in range(5)}
+    assert len(orders) == 1 and sorted(orders.pop()) == ["a", "b", "c", "d"]
+    several = {Prediction(f"Which {i}?", ("a", "b", "c"), 0, "").shuffled.index("a") for i in range(20)}
+    assert several == {0, 1, 2}
 
 
-def test_the_shares_of_the_time_add_up(make_lab):
+# --- any text ------------------------------------------------------------
+
+
+def test_a_text_a_file_and_a_dataset_are_all_texts(make_lab, tmp_path, dataset):
+    text = "a rose is a rose is a rose\r\n" * 60
+    file = tmp_path / "roses.txt"
+    file.write_text(text, encoding="utf-8")
+    pasted, read = make_lab(dataset=text, title=None), make_lab(dataset=str(file), title=None)
+    assert pasted.dataset.vocab_size == read.dataset.vocab_size == len(set(text)) - 1
+    assert (pasted.title, read.title) == ("A GPT learns your text", "A GPT learns roses.txt")
+    assert make_lab(dataset=dataset).dataset is dataset
+
+
+def test_the_learner_pastes_a_text_and_is_warned_of_a_short_one(make_lab):
+    lab = make_lab(texts=True, title=None)
+    lab.start()
+    finish(lab)
+    lab.view.text_menu.value = "your own text"
+    lab.view.own_text.value = "One fish, two fish, red fish, blue fish.\n" * 40
+    lab.view._use("your own text")
+    assert "Only 1,641 characters" in status(lab) and lab.runs == []
+    lab.start()
+    assert finish(lab).status == "finished" and "your text" in lab.view.image.value
+    assert lab.landmarks[0][1] == pytest.approx(torch.tensor(lab.dataset.vocab_size).log().item())
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_text_is_refused_in_a_sentence(make_lab, text):
+    lab = make_lab(texts=True)
+    lab.open_text("your own text", text)
+    assert "the box is empty" in status(lab)
+
+
+def test_many_different_characters_are_inside_the_plot(make_lab):
+    text = "".join(chr(0x4E00 + i * 7 % 3000) for i in range(12_000)) * 2
+    lab = make_lab(dataset=text + "\n", max_iters=12)
+    lab.start()
+    run = finish(lab)
+    low, high = lab._plot._ax.get_ylim()
+    assert high > 8 and all(low < loss < high for loss in run.losses)  # ln 3000 = 8.0
+
+
+# --- what it writes and thinks ------------------------------------------------------------
+
+
+def test_samples_are_kept_with_their_steps_and_any_two_can_be_compared(make_lab):
     lab = make_lab()
     lab.start()
     run = finish(lab)
-    assert sum(run.shares().values()) == pytest.approx(1) and run.shares()["evaluating"] > 0
+    assert [sample.step for sample in run.samples] == [0, 10, 30]
+    assert all(f"step {step}" in lab.view.sample.value for step in (0, 10, 30))
+    lab.view.folds["Side by side"].value = True
+    left, right = lab.view.sides
+    left[0].value = run.samples[1]
+    assert run.samples[1].text.strip()[:5] in left[1].value.replace("&#x27;", "'")
+    lab.start()
+    finish(lab)
+    assert left[0].value is run.samples[1] and "run 2, step 30" in dict(right[0].options)
+
+
+def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab):
+    lab = make_lab(**LONG, maps=True, unfolded=("What it thinks",))
+    begin(lab)
+    lab.view.line.value = "the qu"
+    wait_until(lambda: lab.runs[-1].thoughts and lab.runs[-1].thoughts.line == "the qu")
+    told = lab.runs[-1].thoughts
+    assert len(told.tokens) == 10 and told.tokens[0][1] >= told.tokens[1][1]
+    assert told.maps[0].shape == (1, 6, 6) and told.maps[0][0].sum(1) == pytest.approx([1] * 6)
+    wait_until(lambda: lab.runs[-1].thoughts.step > told.step)  # refreshed by an evaluation
+    lab.stop()
+    finish(lab)
+    lab.view.line.value = "dog"
+    assert "“dog”" in lab.view.thoughts.value and "<svg" in lab.view.maps.value
+
+
+def test_a_line_of_unknown_characters_is_no_error(make_lab):
+    lab = make_lab(line="日本")
+    lab.start()
+    assert finish(lab).thoughts.tokens == ()
+
+
+# --- what is shown ------------------------------------------------------------
 
 
 def test_the_plot_has_an_alt_text_with_the_numbers(make_lab):
@@ -264,22 +530,156 @@ def test_the_plot_has_an_alt_text_with_the_numbers(make_lab):
     assert 'alt="lab 0: no run yet"' in lab.view.image.value
     lab.start()
     run = finish(lab)
-    wait_until(lambda: f"validation loss {run.val.mean:.2f}" in lab.view.image.value)
+    assert f"validation loss {run.val.mean:.2f}" in lab.view.image.value
+    assert "Gap " in lab.view.costs.value and "training" in lab.view.costs.value
 
 
 def test_a_static_figure_is_a_png_with_an_alt_text(make_lab):
     run = make_lab().train()
     data, metadata = draw_runs([run], "One run")._repr_mimebundle_()
-    assert data["image/png"].startswith(b"\x89PNG")
+    assert data["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["width"] == 792
     assert "finished at step 30" in metadata["image/png"]["alt"]
     assert not re.search(r"\d\.\d", data["text/plain"]), "nbval compares this text, so it holds nothing measured"
 
 
-def test_every_control_has_its_range_and_its_meaning():
-    slider = make_control("learning_rate", 1e-3)
-    assert slider.value == pytest.approx(1e-3) and "peak learning rate" in slider.tooltip
-    with pytest.raises(UsageError, match="eval_interval"):
-        make_control("eval_intervall", 1)
+def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
+    lab = make_lab()
+    data = lab._repr_mimebundle_()
+    assert "run this cell to bring it back" in data["text/plain"] and "run this cell" in data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_the_command_repeats_a_named_text_only(make_lab):
+    lab = make_lab()
+    lab.view.folds["Take it away"].value = True
+    lab.start()
+    finish(lab)
+    assert "only in this notebook" in lab.view.export.value and "runs.csv" in lab.view.export.value
+
+
+def test_the_theme_of_the_page_colors_the_plot(make_lab):
+    lab = make_lab()
+    light = lab.view.image.value
+    lab.view.page.hear({"view": "here", "dark": True})
+    assert lab.view.image.value != light
+    lab.view.page.hear({"view": "here", "dark": False})
+    assert lab.view.image.value == light
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sliders": ["lerning_rate"]}, "did you mean 'learning_rate'"),
+        ({"sliders": ["device"]}, "no control for 'device'"),
+        ({"learnig_rate": 1}, "did you mean 'learning_rate'"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(dataset, wrong, said):
+    with pytest.raises(UsageError, match=said):
+        Lab(*wrong.pop("sliders", []), dataset=dataset, **wrong)
+
+
+def test_controls_reach_what_they_are_given_and_say_what_they_are():
+    slider = make_control("learning_rate", 5.0)
+    assert slider.value == pytest.approx(5.0) and "learning rate" in slider.tooltip
+    assert make_control("n_layer", 12).value == 12 and make_control("eval_interval", 2).value == 2
+    assert make_control("train_fraction", 0.0001).value == pytest.approx(0.0001)
+
+
+def test_a_lab_about_the_learning_rate_trains_with_adamw(make_lab):
+    assert make_lab("learning_rate").own.optimizer == "adamw" and make_lab().own.optimizer == "muon"
+    both = make_lab("learning_rate", optimizer="muon", learning_rate=0.01, muon_lr=0.04)
+    both.sliders["learning_rate"].value = 0.02
+    assert both.new_run(1).config.muon_lr == pytest.approx(0.08)
+
+
+# --- threads and pages ------------------------------------------------------------
+
+
+@pytest.fixture
+def watched_lab(make_lab, monkeypatch):
+    """A lab that runs, that was seen in a page, and that asks often whether it still is."""
+    monkeypatch.setattr("course.lab.page.BEAT", 0.02)
+    monkeypatch.setattr("course.lab.page.PATIENCE", 0.5)
+    lab = make_lab(**LONG)
+    begin(lab)
+    lab.view.page.hear()
+    return lab
+
+
+def test_a_lab_that_nobody_sees_is_paused(watched_lab):
+    lab = watched_lab
+    wait_until(lambda: lab.paused and "no longer shown" in status(lab))
+    assert steps_per(lab) == 0
+    step = lab.runs[-1].step
+    lab.pause()  # it is seen again, and continues
+    wait_until(lambda: lab.runs[-1].step > step)
+
+
+def test_a_lab_that_somebody_sees_continues(watched_lab, monkeypatch):
+    answers = []
+    page = watched_lab.view.page
+    monkeypatch.setattr(page, "send", lambda question: (page.hear(), answers.append(question)))
+    page.hear()
+    wait_until(lambda: len(answers) > 20)
+    assert not watched_lab.paused
+
+
+def test_an_answer_that_waits_until_a_cell_has_ended_is_not_missed(watched_lab):
+    kernel = watched_lab.view.page._kernel
+    kernel.begin_cell()
+    step = watched_lab.runs[-1].step
+    wait_until(lambda: watched_lab.runs[-1].step > step + 200)
+    assert not watched_lab.paused
+    kernel.end_cell()
+    wait_until(lambda: watched_lab.paused)
+
+
+def test_a_click_that_is_answered_beside_a_cell_does_not_end_the_cell():
+    kernel = Kernel()
+    assert kernel.idle_for() == float("inf")
+    kernel.begin_cell()
+    click = threading.Thread(target=lambda: (kernel.begin_cell(), kernel.end_cell()))
+    click.start()
+    click.join()
+    assert kernel.idle_for() == 0
+    kernel.end_cell()
+    assert 0 < kernel.idle_for() < 60
+
+
+def test_python_ends_cleanly_while_a_run_trains():
+    code = (
+        "from gptlib import Dataset\nfrom course.lab import Lab\nimport time\n"
+        "lab = Lab('eval_interval', dataset=Dataset.from_text('to be or not to be ' * 500), max_iters=10**6)\n"
+        "lab.start()\nwhile not lab.runs[-1].losses: time.sleep(0.01)"
+    )
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="uses the resident memory of a Unix process")
+def test_runs_leave_no_thread_and_no_memory_behind(make_lab):
+    """A hundred, once all is warm."""
+    lab = make_lab(max_iters=1, eval_iters=1)
+
+    def run(times):
+        for _ in range(times):
+            lab.start()
+            lab.wait(30)
+            wait_until(lambda: not lab.running)
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    before = run(20)
+    threads, widgets = threading.active_count(), len(_instances)
+    assert run(100) - before < 50 * MIB
+    wait_until(lambda: threading.active_count() <= threads)
+    assert len(_instances) == widgets
+
+
+# --- explorers ------------------------------------------------------------
 
 
 def test_an_explorer_follows_its_control():
@@ -295,3 +695,13 @@ def test_an_explorer_follows_its_control():
     assert "a line up to 0.5" in explorer.output.value
     explorer.controls["x"].value = 3
     assert "x is too large" in explorer.status.value
+
+
+def test_the_lab_learns_byte_pairs(make_lab):
+    from gptlib import BPETokenizer
+
+    text = "the quick brown fox jumps over the lazy dog. " * 400
+    data = Dataset.from_texts(text, text[:3000], BPETokenizer.train(text, 280))
+    lab = make_lab(dataset=data)
+    lab.start()
+    assert finish(lab).unit == "token" and lab._plot._ax.get_ylabel() == "loss (nats per token)"

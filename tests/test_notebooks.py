@@ -25,7 +25,7 @@ PLAYGROUND = "playground.ipynb"  # the one notebook that is no lesson
 
 MOST_CELLS = 45
 MOST_LINES = 15
-MOST_SETUP_LINES = 3
+MOST_SETUP_LINES = 5
 SHORTEST_ALT = 20  # characters
 
 MACHINE_PATH = re.compile(r"/(home|root|tmp|Users)/|\bC:\\")
@@ -236,10 +236,10 @@ def load(path: Path) -> NotebookNode:
 
 # These were written before their rule: they may break it until they are rewritten. Take a lesson out when it is.
 TO_BE_REWRITTEN = {
-    "shows_the_learner_s_own_number": ("00", "01", "02", "03", "04", "05", "06", "07", "08"),
-    "says_more_than_true": ("01", "05"),
-    "keeps_predictions_out_of_its_cells": ("00", "01", "02", "03", "04", "05", "06", "07"),
-    "is_short": ("01", "03", "04", "06", "07", "08"),
+    "shows_the_learner_s_own_number": ("02", "03", "06", "07", "08"),
+    "says_more_than_true": (),
+    "keeps_predictions_out_of_its_cells": ("02", "03", "06", "07"),
+    "is_short": ("03", "06", "07", "08"),
 }
 
 
@@ -344,7 +344,7 @@ BAD = [
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("import matplotlib.pyplot as plt"))),
     (uses_nothing_that_nbval_or_threads_break, notebook_of(code("from IPython.display import clear_output"))),
     (is_short, notebook_of(code("\n".join(["x = 1"] * 16)))),
-    (is_short, changed(lambda nb: nb.cells[1].update(source="import a\nimport b\nimport c\nimport d"))),
+    (is_short, changed(lambda nb: nb.cells[1].update(source="\n".join(["import a"] * 6)))),
     (is_short, notebook_of(*[v4.new_markdown_cell("text") for _ in range(44)])),
     (describes_its_images, notebook_of(code("picture", result(PNG)))),
     (describes_its_images, notebook_of(code("picture", result(PNG, **{"image/png": {"alt": "a plot"}})))),

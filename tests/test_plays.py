@@ -8,6 +8,7 @@ import zipfile
 import pytest
 from prepare_scripts import BPE, CHAR, END, contents, plays, prepare, shakespeare
 
+from course import plays as course_plays
 from gptlib import UserError, files
 
 # --- a wheel with small plays ---------------------------------------------------------------------------------------
@@ -225,3 +226,25 @@ def test_speaker_names(marked, name):
 def test_titles():
     assert plays.read_play("# Henry IV, Part I\n", "histories", "henry-iv-part-1").name == "Henry IV, Part 1"
     assert plays.read_play("## ACT I\n", "problems", "measure-for-measure").name == "Measure for Measure"
+
+
+# --- on the learner's word ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("import os; os.rename('meta.later', 'meta.json')", None),
+        ("raise SystemExit('error: no wheel today')", "could not prepare the plays: no wheel today"),
+    ],
+)
+def test_a_lesson_prepares_the_plays_itself(prepared, tmp_path, monkeypatch, script, error):
+    folder = prepared.rename(tmp_path / "data-by-char")
+    (folder / "meta.json").rename(folder / "meta.later")
+    (folder / "prepare.py").write_text(f"import os; os.chdir(os.path.dirname(__file__)); {script}\n")
+    monkeypatch.setattr(course_plays, "COURSE_DATA", tmp_path)
+    if error:
+        with pytest.raises(UserError, match=error):
+            course_plays.open_plays()
+    else:
+        assert course_plays.open_plays().meta["source"] == "a test"

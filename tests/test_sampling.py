@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import GPT, CharTokenizer, GPTConfig, UsageError, UserError, generate, sample_text
-from gptlib.model import KVCache
+from gptlib.kv_cache import KVCache
 from gptlib.sampling import choose, until
 
 TOKENIZER = CharTokenizer("abcdefghijk")

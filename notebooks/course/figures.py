@@ -86,8 +86,8 @@ class Picture:
         return data, {"image/png": {"alt": self.alt, "width": self.width}}
 
 
-def as_html(png: bytes, alt: str) -> str:
-    """A picture as an <img> that fits into a narrow window."""
+def as_html(png: bytes, alt: str, width: int | None = None) -> str:
+    """A picture as an <img> that fits into a narrow window; `width` in the page, where it is known."""
     data, alt = base64.b64encode(png).decode(), html.escape(alt, quote=True)
-    style = "width: 100%; max-width: 760px; box-sizing: border-box; padding: 4px; border-radius: 4px; background: white"
-    return f'<img alt="{alt}" style="{style}" src="data:image/png;base64,{data}">'
+    most = f"{width}px" if width else "760px"
+    return f'<img alt="{alt}" style="width: 100%; max-width: {most}" src="data:image/png;base64,{data}">'

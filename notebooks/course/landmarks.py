@@ -37,10 +37,13 @@ def landmarks(dataset: Dataset) -> dict[str, float]:
 def draw_landmarks(ax: Axes, marks: dict[str, float], color: str = GREY) -> list[Artist]:
     """Draw the landmarks as thin lines with their names on the right; those outside the axis are left out."""
     low, high = sorted(ax.get_ylim())
+    shown = {name: loss for name, loss in marks.items() if low <= loss <= high}
     artists = []
-    for name, loss in marks.items():
-        if low <= loss <= high:
-            artists.append(ax.axhline(loss, color=color, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1))
-            place = {"xycoords": ax.get_yaxis_transform(), "xytext": (-2, 2), "textcoords": "offset points"}
-            artists.append(ax.annotate(f"{name} {loss:.2f}", (1, loss), **place, ha="right", fontsize=7.5, color=color))
+    for name, loss in shown.items():
+        above = min((other - loss for other in shown.values() if other > loss), default=high)
+        below = above < 0.07 * (high - low)  # no room above the line
+        artists.append(ax.axhline(loss, color=color, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1))
+        place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
+        style = {"ha": "right", "va": "top" if below else "bottom", "fontsize": 7.5, "color": color}
+        artists.append(ax.annotate(f"{name} {loss:.2f}", (1, loss), (-2, -2 if below else 2), **place, **style))
     return artists

@@ -11,16 +11,7 @@ from course.shown import Shown
 if TYPE_CHECKING:  # a quiz can be read and tested where no widget can be shown
     import ipywidgets
 
-# The widgets' own style is made for one line: what wraps would lie on top of the next.
 _TEXT = "line-height:1.5"
-_CSS = """<style>
-.gptlib-quiz .widget-radio, .gptlib-quiz .widget-radio-box { height: auto }
-.gptlib-quiz .widget-radio-box { margin-bottom: 0 !important }
-.gptlib-quiz .widget-radio-box label {
-    display: flex; flex-direction: row-reverse; justify-content: flex-end; height: auto; line-height: 1.5;
-}
-.gptlib-quiz .widget-radio-box input { position: static; float: none; flex: none; margin: 1px 8px 0 0 }
-</style>"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +80,7 @@ class Quiz(Shown):
         for radio in radios:
             radio.observe(show_score, "index")
         show_score()
-        title = ipywidgets.HTML(f"{_CSS}<strong>{self.title}</strong>")
+        title = ipywidgets.HTML(f"<strong>{self.title}</strong>")
         return ipywidgets.VBox([title, *rows, score, Page()]).add_class("gptlib-quiz").add_class("gptlib-named")
 
 

@@ -18,8 +18,9 @@ def in_place_of(what: str) -> dict[str, str]:
 
 
 def widgets_only(box: "ipywidgets.Widget") -> dict[str, Any]:
-    """The widget itself, without the text that ipywidgets put beside it."""
-    return {kind: value for kind, value in (box._repr_mimebundle_() or {}).items() if "widget-view" in kind}
+    """The widget itself, without the text that ipywidgets put beside it; nothing where it is closed."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}  # as both ipywidgets 7 and 8 do
+    return {"application/vnd.jupyter.widget-view+json": view} if box.model_id else {}
 
 
 class Shown(ABC):
@@ -36,6 +37,6 @@ class Shown(ABC):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         static = {"text/plain": repr(self), "text/html": self.static_html() + RUN_AGAIN}
         try:
-            return self.view()._repr_mimebundle_() | static
+            return widgets_only(self.view()) | static
         except ImportError:
             return static

@@ -20,58 +20,57 @@ from gptlib.config import read_command_line
 from gptlib.errors import run_cli
 
 ROUNDS = 5
-MAX_ITERS = 300
 
 
-def bare(config: TrainConfig, dataset: Dataset) -> float:
-    """Seconds of a run that nobody shows, in a thread as the lab's."""
-    times = []
+def bare(config: TrainConfig, dataset: Dataset) -> tuple[float, float]:
+    """Seconds, and CPU seconds, of a run that nobody shows, in a thread as the lab's."""
 
     def work() -> None:
-        trainer = Trainer(config, dataset)
-        start = time.perf_counter()
-        for _ in trainer:
+        for _ in Trainer(config, dataset):
             pass
-        times.append(time.perf_counter() - start)
 
+    started, cpu = time.perf_counter(), time.process_time()
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    return times[0]
+    return time.perf_counter() - started, time.process_time() - cpu
 
 
-def shown(lab: Lab) -> tuple[float, float, float]:
-    """Seconds of a run of the lab, from its Trainer's first step to its end; to its first point; to draw all."""
-    start = time.perf_counter()
+def shown(lab: Lab) -> tuple[float, float, float, float]:
+    """Seconds and CPU seconds of a run of the lab, from Run to its last picture; to its first point; to draw all."""
     pictures = []
-    lab.view.image.observe(
-        lambda _: lab.runs[-1].evaluations and pictures.append(time.perf_counter() - start), names="value"
-    )
+    started, cpu = time.perf_counter(), time.process_time()
+
+    def note(_: dict) -> None:
+        if lab.runs[-1].evaluations:
+            pictures.append(time.perf_counter() - started)
+
+    lab.view.image.observe(note, names="value")
     lab.start()
     lab.wait()
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     lab.view.image.unobserve_all()
-    run = lab.runs[-1]
-    return run.seconds(), pictures[0], run.drawing
+    return seconds, cpu, pictures[0], lab.runs[-1].drawing
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure in turn and print."""
+    """Measure alternately and print."""
     own = read_command_line(TrainConfig, "live_overhead", __doc__, sys.argv[1:] if argv is None else argv)
     changed = {name: value for name, value in vars(own).items() if value != getattr(TrainConfig(), name)}
-    settings = DEFAULTS | {"max_iters": MAX_ITERS, "threads": 1} | changed
+    settings = DEFAULTS | {"threads": 1} | changed
     config, dataset = TrainConfig(**settings), Dataset.open(own.dataset)
     lab = Lab("eval_interval", dataset=dataset, **settings)
     warm_up().join()
     bare(config, dataset)
     shown(lab)
-    rounds = [(bare(config, dataset), *shown(lab)) for _ in range(ROUNDS)]
-    without, seconds, first, drawing = (statistics.median(column) for column in zip(*rounds, strict=True))
+    rounds = [(*bare(config, dataset), *shown(lab)) for _ in range(ROUNDS)]
     result = {
-        "ms_per_step_bare": round(1000 * without / config.max_iters, 3),
-        "ms_per_step_lab": round(1000 * seconds / config.max_iters, 3),
-        "ratio": round(statistics.median(row[1] / row[0] for row in rounds), 3),
-        "drawing_share": round(drawing / seconds, 3),
-        "seconds_to_first_point": round(first, 3),
+        "ms_per_step_bare": round(1000 * statistics.median(row[0] for row in rounds) / config.max_iters, 3),
+        "ms_per_step_lab": round(1000 * statistics.median(row[2] for row in rounds) / config.max_iters, 3),
+        "ratio": round(statistics.median(row[2] / row[0] for row in rounds), 3),
+        "cpu_ratio": round(statistics.median(row[3] / row[1] for row in rounds), 3),
+        "drawing_share": round(statistics.median(row[5] / row[2] for row in rounds), 3),
+        "seconds_to_first_point": round(statistics.median(row[4] for row in rounds), 3),
         "rounds": ROUNDS,
         "steps": config.max_iters,
     }

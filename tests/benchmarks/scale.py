@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from gptlib import GPT, TrainConfig
+from gptlib.device import flops_per_token
 from gptlib.files import atomic_write
-from gptlib.model import flops_per_token
 from gptlib.optim import build_optimizer
 
 VOCAB_SIZE = 65

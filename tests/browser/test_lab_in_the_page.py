@@ -21,10 +21,10 @@ lab = Lab("eval_interval", "learning_rate", "attention", dataset=text, predictio
 lab"""
 QUIZ = """Quiz("1", [Question("Is it?", (Choice("yes", "so it is", right=True), Choice("no", "but it is")))])"""
 
-UNTIL_HELD = 1000 * (2 * BEAT + PATIENCE + 1.0)  # milliseconds, from when nobody looks any more
+UNTIL_PAUSED = 1000 * (2 * BEAT + PATIENCE + 1.0)  # milliseconds, from when nobody looks any more
 
 # The thread of a run that has just said "stopped" may take a moment to end; one that goes on is there a second later.
-RUNS_THAT_GO_ON = (
+RUNS_GOING_ON = (
     "[t.name for t in __import__('threading').enumerate() if t.name == 'gptlib-live' and (t.join(1) or t.is_alive())]"
 )
 
@@ -72,6 +72,15 @@ def test_every_control_has_a_name(page, lab):
     assert page.locator("[role=slider], [role=radiogroup], .widget-readout").evaluate_all(nameless) == 0
 
 
+def test_an_arrow_key_moves_a_choice_and_does_not_leave_for_the_next_cell(page):
+    quiz = page.get_by_role("radiogroup", name="Is it?")
+    quiz.get_by_role("radio").first.press("Space")
+    before = page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex")
+    quiz.get_by_role("radio").first.press("ArrowDown")
+    assert quiz.get_by_role("radio").nth(1).is_checked()
+    assert page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex") == before
+
+
 def test_the_keyboard_alone_predicts_and_runs(page, lab):
     lab.get_by_role("radio").first.press("Space")
     run = lab.get_by_role("button", name="Run", exact=True)
@@ -100,7 +109,7 @@ def test_the_runs_can_be_taken_away(page, lab):
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_no_serious_fault(page, lab, theme):
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-    page.wait_for_timeout(1000)
+    page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=str("Light" in theme).lower())
     violations = Axe().run(page, context=".gptlib-lab", options={"preload": False}).response["violations"]
     serious = [v for v in violations if v["impact"] in ("serious", "critical")]
     assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in serious] == []
@@ -112,7 +121,9 @@ def test_a_narrow_window_cuts_nothing_off(page, lab, width):
     if fold.get_attribute("aria-expanded") == "false":
         fold.click()
     page.set_viewport_size({"width": width, "height": 1100})
-    page.wait_for_timeout(500)
+    page.wait_for_function(
+        "width => document.querySelector('.gptlib-lab').getBoundingClientRect().right <= width", arg=width
+    )
     cut = """lab => [...lab.querySelectorAll('button, .slider-container, input, select, img')].filter(node => {
         const box = node.getBoundingClientRect();
         return box.width && (box.width < 12 || box.right > lab.getBoundingClientRect().right + 4);
@@ -128,46 +139,46 @@ def test_a_narrow_window_cuts_nothing_off(page, lab, width):
 
 def test_a_run_goes_on_while_other_cells_run(page, lab):
     lab.get_by_role("button", name="Resume").click()
-    ask(page, "__import__('time').sleep(1.5 * __import__('gptlib').live.page.PATIENCE)")
+    ask(page, "__import__('time').sleep(1.5 * __import__('course.lab').lab.page.PATIENCE)")
     page.wait_for_timeout(500)
-    assert ask(page, "lab.running, lab.held") == "True False"
+    assert ask(page, "lab.running, lab.paused") == "True False"
 
 
-def test_a_run_is_held_when_its_tab_is_closed_and_is_there_when_it_is_opened_again(page, lab):
+def test_a_run_is_paused_when_its_tab_is_closed_and_is_there_when_it_is_opened_again(page, lab):
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_timeout(500)
     page.evaluate("window.jupyterapp.commands.execute('application:close')")
     lab.wait_for(state="detached")
-    page.wait_for_timeout(UNTIL_HELD)
+    page.wait_for_timeout(UNTIL_PAUSED)
     page.evaluate("window.jupyterapp.commands.execute('docmanager:open', {path: 'lab.ipynb'})")
-    assert_held_and_resume(lab)
+    assert_paused_and_resume(lab)
 
 
-def test_a_run_is_held_when_its_page_is_closed(page, lab):
+def test_a_run_is_paused_when_its_page_is_closed(page, lab):
     address = page.url
     page.goto("about:blank")
-    page.wait_for_timeout(UNTIL_HELD)
+    page.wait_for_timeout(UNTIL_PAUSED)
     page.goto(address)
-    assert_held_and_resume(lab)
-    page.wait_for_timeout(UNTIL_HELD)
+    assert_paused_and_resume(lab)
+    page.wait_for_timeout(UNTIL_PAUSED)
     assert lab.locator(".gptlib-status", has_text="running").count() == 1  # it is seen again, and goes on
 
 
-def assert_held_and_resume(lab):
+def assert_paused_and_resume(lab):
     lab.locator(".gptlib-status", has_text="no longer shown").wait_for()
     lab.get_by_role("button", name="Resume").click()
     lab.locator(".gptlib-status", has_text="running").wait_for()
 
 
-def test_a_run_is_held_when_its_output_is_deleted_and_nothing_appears_elsewhere(page, lab):
+def test_a_run_is_paused_when_its_output_is_deleted_and_nothing_appears_elsewhere(page, lab):
     page.evaluate("""() => {
         const {shell, commands} = window.jupyterapp;
         shell.currentWidget.content.activeCellIndex = 0;
         commands.execute('notebook:clear-cell-output');
     }""")
     lab.wait_for(state="detached")
-    page.wait_for_timeout(UNTIL_HELD)
-    assert ask(page, "lab.held, lab.running") == "True True"
+    page.wait_for_timeout(UNTIL_PAUSED)
+    assert ask(page, "lab.paused, lab.running") == "True True"
     assert page.locator(".gptlib-plot").count() == 0
 
 
@@ -179,7 +190,7 @@ def test_running_the_cell_again_and_again_ends_the_old_runs(page, lab):
     run_the_cell(page)
     lab.locator(".gptlib-status", has_text="predict first").wait_for()
     page.wait_for_function(KERNEL_IS_IDLE)
-    assert ask(page, f"first is lab, first.running, {RUNS_THAT_GO_ON}") == "False False []"
+    assert ask(page, f"first is lab, first.running, {RUNS_GOING_ON}") == "False False []"
     assert_only_lab_and_it_works(page, lab)
 
 
@@ -191,7 +202,7 @@ def test_restart_and_run_all_during_a_run_leaves_nothing_of_it(page, lab):
     lab.locator(".gptlib-status", has_text="predict first").wait_for()
     page.wait_for_function(KERNEL_IS_IDLE)
     old.wait(10)
-    assert ask(page, RUNS_THAT_GO_ON) == "[]"
+    assert ask(page, RUNS_GOING_ON) == "[]"
     assert_only_lab_and_it_works(page, lab)
 
 
@@ -216,4 +227,4 @@ def assert_only_lab_and_it_works(page, lab):
         predict_and_run(lab)
         lab.get_by_role("button", name="Stop").click()
         lab.locator(".gptlib-status", has_text="stopped").wait_for()
-    assert ask(page, f"len(lab.runs), {RUNS_THAT_GO_ON}") == "2 []"
+    assert ask(page, f"lab.runs[-1].status, {RUNS_GOING_ON}") == "stopped []"

@@ -1,59 +1,111 @@
 """The curves of runs: one function draws them, for the live plot and for the static figures alike."""
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.transforms import Bbox
 
-from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure
+from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure, tidy
 from course.lab.runs import RUNNING, STEPS, Run, Scale, distinctions, in_words
+from course.landmarks import draw_landmarks
 
-# With the colour two more ways to tell runs apart; the first dash is the plain one.
+# Beside its color two more ways to tell a run from others; the first dash is the plain one.
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
-MARGINS = {"left": 0.092, "right": 0.955, "bottom": 0.13}  # of a live plot, as shares of its size: "1,000,000" fits
-TITLE_LINE, TITLE_LINES = 0.05, 2  # the second for a prediction: where one comes or goes, nothing moves
+SIZE = (5.7, 3.15)  # inches of a live plot
+MARGINS = (0.092, 0.145, 0.8, 0.875)  # left, bottom, right, top, as fractions of it; labels on the right
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
+CAPTION = "thin: training batches   ● held-out text ± standard error"
 
 
-def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
-    """Draw one run: training loss as a thin line, validation loss dashed, with marks and error bars.
+@dataclass(frozen=True)
+class Theme:
+    """The colors of a plot."""
 
-    The bars reach one standard error up and down.
+    ink: str = "#222222"
+    grey: str = GREY
+    background: str = "#ffffff"
+    colors: tuple[str, ...] = COLORS
+
+
+LIGHT = Theme()
+DARK = Theme("#e0e0e0", "#a8a8a8", "#111111", ("#56B4E9", "#FF8A47", "#2BC79B", "#E79AC4", "#F0B840", "#9AD0F5"))
+
+
+def draw_run(ax: Axes, run: Run, scale: Scale = STEPS, theme: Theme = LIGHT) -> list[Artist]:
+    """Draw one run: its training loss as a thin line; its validation loss as points, with bars of one standard error.
+
+    A dashed line joins the points, but not the first one: between it and the next, most happens and nothing was
+    measured.
     """
-    i = run.number - 1
-    color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+    slot = run.look.slot
+    color, marker = theme.colors[slot % len(theme.colors)], MARKERS[slot % len(MARKERS)]
     x, evaluated_at = scale.places(run)
-    if scale.log_x:  # 0 has no place there, and a line to it would stand where nothing was measured
+    if scale.log_x:  # 0 has no place there
         x, evaluated_at = (np.where(places > 0, places, np.nan) for places in (x, evaluated_at))
     artists = ax.plot(x, run.losses, color=color, lw=1, alpha=0.65)
     if run.evaluations:
         means = np.array([e.val.mean for e in run.evaluations])
         errors = np.array([e.val.standard_error for e in run.evaluations])
-        artists += ax.plot(evaluated_at, means, color=color, lw=1.2, ls=DASHES[i % len(DASHES)], alpha=0.6)
-        bars = {"color": color, "ls": "", "marker": marker, "ms": 3, "elinewidth": 1.3, "capsize": 2}
+        artists += ax.plot(evaluated_at[1:], means[1:], color=color, lw=1.2, ls=DASHES[slot % len(DASHES)], alpha=0.6)
+        bars = {"color": color, "ls": "", "marker": marker, "ms": 4, "elinewidth": 1.3, "capsize": 2}
         points = ax.errorbar(evaluated_at, means, errors, **bars)
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
     for step, settings in run.marks.items():
         words = "\n".join(in_words({name: value}) for name, value in settings.items())
-        artists += _mark(ax, scale.place(run, step), words, top=scale.log_x)
+        artists += _mark(ax, scale.place(run, step), words, scale.log_x, theme)
     return artists
 
 
-def _mark(ax: Axes, place: float, text: str, top: bool) -> list[Artist]:
-    """A line where something changed, with words beside it, away from the legend."""
+def _mark(ax: Axes, place: float, text: str, top: bool, theme: Theme) -> list[Artist]:
+    """A line where something changed, with words beside it."""
     share = ax.transAxes.inverted().transform(ax.transData.transform((place, ax.get_ylim()[0])))[0]
-    line = ax.axvline(place, ymax=1 if top or share < 0.5 else 0.5, color=GREY, lw=1, ls=":")
+    line = ax.axvline(place, ymax=1 if top or share < 0.5 else 0.5, color=theme.grey, lw=1, ls=":")
     side, shift = ("right", -4) if share > 0.7 else ("left", 4)  # into the picture
     height, shift_up, va = (1, -3, "top") if top else (0, 3, "bottom")
     where = {"xycoords": ax.get_xaxis_transform(), "xytext": (shift, shift_up), "textcoords": "offset points"}
-    return [line, ax.annotate(text, (place, height), **where, ha=side, va=va, fontsize=8, color=GREY)]
+    return [line, ax.annotate(text, (place, height), **where, ha=side, va=va, fontsize=8, color=theme.grey)]
+
+
+def label_ends(ax: Axes, runs: Sequence[Run], theme: Theme = LIGHT, width: int = 19) -> list[Artist]:
+    """Each run's number, what sets it apart and its validation loss, beside the end of its curve."""
+    labels = []
+    for run, words in zip(runs, distinctions(runs), strict=True):
+        loss = run.val.mean if run.val else run.losses[-1] if run.losses else math.nan
+        if math.isfinite(loss):
+            said = [f"run {run.number}: {loss:.2f}", *_lines(words, width)[:2]]
+            height = ax.transAxes.inverted().transform(ax.transData.transform((1, loss)))[1]
+            labels.append([min(max(height, 0.0), 1.0), said, theme.colors[run.look.slot % len(theme.colors)]])
+    labels.sort(key=lambda label: label[0])
+    line = 11.5 * ax.figure.dpi / 72 / ax.bbox.height  # the height of a line of text, in the axes' units
+    for below, above in pairwise(labels):  # push apart what would overlap, upwards
+        above[0] = max(above[0], below[0] + line * (len(below[1]) + len(above[1])) / 2)
+    over = labels[-1][0] + line * len(labels[-1][1]) / 2 - 1.12 if labels else 0.0
+    for label in reversed(labels):  # and back down where the top is full
+        label[0] -= max(0.0, over)
+        over -= 0.0 if over <= 0 else max(0.0, line / 4)
+    where = {"xycoords": "axes fraction", "xytext": (7, 0), "textcoords": "offset points", "annotation_clip": False}
+    style = {"va": "center", "fontsize": 8.5, "parse_math": False, "linespacing": 1.15}
+    return [ax.annotate("\n".join(said), (1, y), color=color, **where, **style) for y, said, color in labels]
+
+
+def _lines(words: str, width: int) -> list[str]:
+    """Words in lines of at most `width` characters; a setting that is too long loses its middle."""
+    lines: list[str] = []
+    for part in words.split(", ") if words else []:
+        if lines and len(lines[-1]) + len(part) + 2 <= width:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part if len(part) <= width else f"{part[: width // 2 - 1]}…{part[-(width - width // 2) :]}")
+    return lines
+
+
+# --- axes -----------------------------------------------------------------------------------------------
 
 
 def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float, float]:
@@ -65,164 +117,155 @@ def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float,
     return min([end / 100, *firsts]), end * 1.05
 
 
+def y_range(runs: Sequence[Run], landmarks: Mapping[str, float]) -> tuple[float, float]:
+    """The loss axis: from above guessing down to below letter pairs, and wherever the curves go, in steps of a half."""
+    guess = max(landmarks.values(), default=0.0)
+    lowest, highest = min(landmarks.values(), default=math.inf) - 0.5, guess
+    for run in runs:
+        losses = [*run.losses, *(e.val.mean for e in run.evaluations)]
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        if finite:
+            lowest, highest = min(lowest, min(finite)), max(highest, min(max(finite), 3 * (guess or max(finite))))
+    if not math.isfinite(lowest):
+        return 0.0, 5.0
+    return max(0.0, math.floor(2 * (lowest - 0.05)) / 2), (math.floor(4 * (highest + 0.05)) + 1) / 4
+
+
 def prepare_axes(
-    ax: Axes, x_range: tuple[float, float], loss_range: tuple[float, float], scale: Scale, unit: str
+    ax: Axes,
+    x_range: tuple[float, float],
+    loss_range: tuple[float, float],
+    scale: Scale,
+    unit: str,
+    theme: Theme = LIGHT,
 ) -> None:
     """Fix the axes, so that what is drawn first stays where it is; `unit` is what a token is."""
     if scale.log_x:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    elif scale.x == "tokens":
+    else:
         ax.locator_params(axis="x", nbins=6)  # long numbers
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
     if scale.log_loss:
         ax.set_yscale("log")
         loss_range = (max(loss_range[0], 0.1), loss_range[1])
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5) if loss_range[0] <= tick <= loss_range[1]]
+        ticks = (0.1, 0.2, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10)
+        ticks = [tick for tick in ticks if loss_range[0] <= tick <= loss_range[1]]
         ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
-    ax.set(xlim=x_range, ylim=loss_range, xlabel=scale.label(unit), ylabel=f"loss (nats per {unit})")
-
-
-def explain(ax: Axes, runs: Sequence[Run], scale: Scale) -> Artist:
-    """The legend."""
-    handles = [
-        Line2D([], [], color=GREY, lw=1, alpha=0.65, label="training batch"),
-        Line2D([], [], color=GREY, lw=1.2, ls="--", marker="o", ms=3, label="validation ± standard error"),
-    ]
-    for run, words in zip(runs, distinctions(runs), strict=True):
-        i = run.number - 1
-        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "ls": DASHES[i % len(DASHES)]}
-        handles.append(Line2D([], [], lw=2, ms=4, label=f"run {run.number}: {words}", **style))
-    place = "lower left" if scale.log_x else "upper right"  # where a falling curve is not
-    legend = ax.legend(handles=handles, loc=place, fontsize=8, handlelength=3.2, framealpha=0.85)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # names are shown as they were typed
-    return legend
+    ax.set(xlim=x_range, ylim=loss_range)
+    ax.set_xlabel(scale.label(unit), color=theme.ink)
+    ax.set_ylabel(f"loss (nats per {unit})", color=theme.ink)
+    ax.tick_params(colors=theme.ink, labelsize=9)
+    for spine in ax.spines.values():
+        spine.set_color(theme.grey)
+    ax.set_facecolor(theme.background)
+    ax.figure.set_facecolor(theme.background)
 
 
 def draw_runs(
-    runs: Sequence[Run], title: str = "", loss_range: tuple[float, float] = (1.5, 4.5), scale: Scale = STEPS
+    runs: Sequence[Run],
+    title: str = "",
+    loss_range: tuple[float, float] | None = None,
+    scale: Scale = STEPS,
+    landmarks: Mapping[str, float] | None = None,
 ) -> Picture:
     """The static figure of some runs, drawn just as the lab draws them live."""
+    landmarks = dict(landmarks or {})
     figure, ax = new_figure()
-    prepare_axes(ax, x_range(runs, scale), loss_range, scale, unit_of(runs))
-    ax.set_title(title, loc="left", fontsize=10, parse_math=False)
+    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, unit_of(runs))
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=0.075, right=0.84, bottom=0.13, top=0.88)
+    entitle(ax, title)
+    draw_landmarks(ax, landmarks)
     for run in runs:
         draw_run(ax, run, scale)
-    explain(ax, runs, scale)
+    label_ends(ax, runs)
     alt = f"{title or 'Loss'} against {scale.x}. "
     alt += " ".join(f"Run {r.number} ({r.label}): {r.summary()}." for r in runs)
     return Picture(figure, name="; ".join(run.label for run in runs), alt=alt)
 
 
-def unit_of(runs: Sequence[Run]) -> str:
+def unit_of(runs: Sequence[Run], default: str = "character") -> str:
     """What a token of these runs is."""
-    return runs[-1].unit if runs else "character"
+    return runs[-1].unit if runs else default
 
 
-@lru_cache(maxsize=4)
-def _empty_plot(title_lines: int, *axes: Any) -> tuple[Axes, Any, Any]:
-    """Axes, their pixels, and those of the room for the title.
-
-    Most of the time of a picture goes into them, and most runs have the same; a title is drawn quickly.
-    """
-    figure, ax = new_figure()
-    figure.set_layout_engine(None)  # to find the margins takes time too
-    figure.subplots_adjust(**MARGINS, top=0.96 - TITLE_LINE * title_lines)
-    prepare_axes(ax, *axes)
-    with drawing:
-        figure.canvas.draw()
-        room = Bbox.from_extents(0, ax.bbox.y1 + 1, figure.bbox.x1, figure.bbox.y1)
-        return ax, figure.canvas.copy_from_bbox(figure.bbox), figure.canvas.copy_from_bbox(room)
+def entitle(ax: Axes, title: str, theme: Theme = LIGHT) -> list[Artist]:
+    """The title and how to read the curves, above the axes but not a part of them."""
+    where = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False, "parse_math": False}
+    caption = ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=theme.grey)
+    return [caption, ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5, color=theme.ink)]
 
 
-def entitle(ax: Axes, title: str) -> Artist:
-    """The title, where `Axes.set_title` puts it, but not a part of the axes."""
-    where = {"xycoords": "axes fraction", "xytext": (0, 6), "textcoords": "offset points", "va": "baseline"}
-    return ax.annotate(title, (0, 1), **where, fontsize=10, parse_math=False)
+@dataclass(frozen=True)
+class Plot:
+    """All that a picture of runs depends on."""
 
-
-def _stamp(ax: Axes, artists: Sequence[Artist]) -> None:
-    """Leave the pixels of these artists, and nothing else, on the canvas."""
-    for artist in artists:
-        ax.draw_artist(artist)
-        artist.remove()
-    ax.containers.clear()  # error bars are listed there once more
-
-
-class LivePlot:
-    """PNG frames of a growing run.
-
-    Axes, legend and finished runs are drawn once and kept as pixels; a frame adds the growing run only. To draw them
-    takes as long as the first point of a run, for which somebody waits. So that point goes onto the picture that is
-    there already, under its own title, and they follow.
-
-    Args:
-        runs: what is drawn.
-        growing: the one of them that still changes, if any does.
-        title: stands over the plot.
-        loss_range: the y axis.
-        scale: what runs are compared at.
-        end: how far the x axis reaches at least.
-        before: the plot whose picture is there; it serves if its axes are the same.
-    """
-
-    def __init__(
-        self,
-        runs: Sequence[Run],
-        growing: Run | None,
-        title: str,
-        loss_range: tuple[float, float],
-        scale: Scale = STEPS,
-        end: float = 0.0,
-        before: "LivePlot | None" = None,
-    ):
-        self.runs, self.growing, self.scale = [run for run in runs if not run.hidden], growing, scale
-        self.title, self.loss_range = title, loss_range
-        self._lay_out(end)
-        self._there = before.picture if before and before.axes == self.axes else None
-
-    def _lay_out(self, end: float) -> None:
-        x = x_range(self.runs, self.scale, end)
-        title_lines = max(TITLE_LINES, 1 + self.title.count("\n"))
-        self.axes = (title_lines, x, self.loss_range, self.scale, unit_of(self.runs))
-        self.ax, self._empty, self._title_room = _empty_plot(*self.axes)
-        self.figure, self.picture = self.ax.figure, self._empty
-        self._background = self._there = None
-
-    def prepare(self) -> None:
-        """Draw what stays, unless it is drawn."""
-        if self._background is not None:
-            return
-        with drawing:
-            self.figure.canvas.restore_region(self._empty)
-            for run in self.runs:
-                if run is not self.growing:
-                    _stamp(self.ax, draw_run(self.ax, run, self.scale))
-            _stamp(self.ax, [entitle(self.ax, self.title), explain(self.ax, self.runs, self.scale)])
-            self._background = self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
-
-    def frame(self) -> bytes:
-        """The picture as it is now."""
-        growing = self.growing if self.growing in self.runs else None
-        if growing and self.scale.x == "seconds" and growing.seconds() > self.ax.get_xlim()[1]:
-            self._lay_out(ROOM * self.scale.end(growing))
-        there, self._there = self._there, None
-        if there is None or not growing or growing.status != RUNNING:
-            self.prepare()
-            there = self._background
-        with drawing:
-            self.figure.canvas.restore_region(there)
-            if there is not self._background:
-                self.figure.canvas.restore_region(self._title_room)
-                _stamp(self.ax, [entitle(self.ax, self.title)])
-            _stamp(self.ax, draw_run(self.ax, growing, self.scale) if growing else [])
-            self.picture = self.figure.canvas.copy_from_bbox(self.figure.bbox)
-            return encode(self.figure)
+    runs: tuple[Run, ...]
+    title: str
+    loss_range: tuple[float, float] | None = None  # None: where the curves are
+    scale: Scale = STEPS
+    end: float = 0.0  # how far the x axis reaches at least
+    unit: str = "character"
+    landmarks: tuple[tuple[str, float], ...] = ()
+    dark: bool = False
 
     def alt(self) -> str:
         """The numbers of the picture in words."""
         told = [f"run {run.number} ({run.label}), {run.summary()}" for run in reversed(self.runs)]
-        return f"{self.title}: {'; '.join(told) or 'no run yet'}".replace("\n", ", ")
+        return f"{self.title}: {'; '.join(told) or 'no run yet'}"
+
+
+class LivePlot:
+    """PNG frames of growing runs. What stays the same from one frame to the next is kept as pixels."""
+
+    def __init__(self):
+        self._key: object = None
+        self._x: tuple[float, float] = (0.0, 0.0)
+        self._figure, _ = new_figure(*SIZE)  # one for all frames: a new one each time would leave memory behind
+        self._figure.set_layout_engine(None)  # to find the margins takes time
+
+    def frame(self, plot: Plot) -> bytes:
+        """The picture as it is now."""
+        growing = [run for run in plot.runs if run.status == RUNNING]
+        still = [run for run in plot.runs if run.status != RUNNING]
+        theme = DARK if plot.dark else LIGHT
+        x = x_range(plot.runs, plot.scale, plot.end)
+        if plot.scale.x == "seconds" and growing:  # an axis that moved with every frame would be drawn anew each time
+            x = self._x if 0.7 * self._x[1] <= x[1] <= self._x[1] else (x[0], ROOM * x[1])
+        self._x = x
+        marks = dict(plot.landmarks)
+        y = plot.loss_range or y_range(plot.runs, marks)
+        looks = tuple((id(run), run.step, run.look.slot) for run in still)
+        key = (x, y, plot.scale, plot.unit, plot.title, plot.landmarks, theme, looks)
+        with drawing:
+            if key != self._key:
+                self._draw_background(plot, x, y, marks, still, theme)
+                self._key = key
+            self._figure.canvas.restore_region(self._background)
+            for run in growing:
+                self._stamp(draw_run(self._ax, run, plot.scale, theme))
+            self._stamp(label_ends(self._ax, plot.runs, theme))
+            return encode(self._figure)
+
+    def _draw_background(self, plot: Plot, x, y, marks: dict[str, float], still: Sequence[Run], theme: Theme) -> None:
+        left, bottom, right, top = MARGINS
+        self._figure.clear()
+        self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
+        tidy(self._ax)
+        prepare_axes(self._ax, x, y, plot.scale, plot.unit, theme)
+        entitle(self._ax, plot.title, theme)
+        draw_landmarks(self._ax, marks, theme.grey)
+        for run in still:
+            draw_run(self._ax, run, plot.scale, theme)
+        self._figure.canvas.draw()
+        self._background = self._figure.canvas.copy_from_bbox(self._figure.bbox)
+
+    def _stamp(self, artists: Sequence[Artist]) -> None:
+        """Leave the pixels of these artists, and nothing else, on the canvas."""
+        for artist in artists:
+            self._ax.draw_artist(artist)
+            artist.remove()
+        self._ax.containers.clear()  # error bars are listed there once more

@@ -1,40 +1,42 @@
 """The live lab: sliders, a prediction, Run, Pause and Stop, and the curves of the last runs.
 
-The lab knows nothing about training. It starts a `Trainer`, consumes its events into a `Run`, and has its
-view (see view.py) show that. What it knows is plain data: `runs`, `scale`, `chosen`, `settings()`.
+The lab knows nothing about training. A worker starts a `Trainer` and puts its events onto a queue; `_consume` takes
+them into a `Run`; `state()` says what is to be seen, and the view renders that. `run()` does the same in the cell.
 """
 
+import html
+import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
+from IPython.display import display
 
 from course.cells import fastest_threads
-from course.lab import table
-from course.lab.controls import keep_product, make_control
-from course.lab.costs import memory_in_use
-from course.lab.curves import LivePlot
-from course.lab.kernel import current_cell
+from course.figures import Picture
+from course.lab import texts as any_text
+from course.lab.controls import Preset, did_you_mean, keep_product, make_control
+from course.lab.curves import LivePlot, Plot, draw_runs
+from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
+from course.lab.page import current_cell
 from course.lab.prediction import Prediction
-from course.lab.presets import Preset
-from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, RUNNING, STOPPED, Run, Scale, add_run, in_words
-from course.lab.sample import short_sample
-from course.lab.view import LabView
-from course.lab.worker import Worker, in_a_quiet_moment, warm_up
+from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
+from course.lab.table import command, memory_in_use
+from course.lab.view import Actions, LabView, State
+from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, in_a_quiet_moment, reason_for, warm_up
+from course.landmarks import landmarks
 from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
-from gptlib.errors import UserError
-from gptlib.events import Evaluation, Event
+from gptlib.errors import UsageError, UserError
+from gptlib.events import Evaluation, Event, TrainStep
 from gptlib.trainer import CHANGEABLE, Trainer
 
-# At most these shares of a run's time go into its pictures, and into what the model writes.
-DRAWING_SHARE, SAMPLING_SHARE = 0.03, 0.02
-LAST_SAMPLE = 1.0  # seconds at most
+DRAWING_SHARE = 0.04  # of a run's time goes into its pictures at most
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 6 s of one core: validation loss 1.93 (EXPERIMENTS.md). Small, and still a GPT in every part.
 DEFAULTS = {"n_layer": 2, "n_embd": 64, "block_size": 64, "batch_size": 24, "max_iters": 250, "schedule": "linear"}
@@ -52,19 +54,26 @@ def defaults(names: Iterable[str]) -> dict[str, Any]:
 class Lab:
     """A live training run with sliders, as the result of a notebook cell.
 
-    A lab of another kind overrides `controls`, `new_run`, `make_trainer`, `watch` or `frame`.
+    A lab of another kind overrides one of `controls`, `new_run`, `make_trainer`, `watch` or `frame`.
 
     Args:
         sliders: names of the settings that the learner moves (see controls.py).
-        dataset: a Dataset, or its name.
+        dataset: a Dataset, the name of a prepared one, the path of a file, or a text.
         prediction: asked first; Run waits for an answer, or for Skip.
-        title: stands over the plot. A new lab of the same title, made by the same cell, takes the place of the
-            old one, whose run is stopped: running a cell twice leaves no thread behind.
-        loss_range: the y axis.
+        title: stands over the plot; says which text it is if None. A new lab of the same title, made by the same cell,
+            takes the place of the old one, whose run is stopped: running a cell twice leaves no thread behind.
+        loss_range: the y axis; if None it begins above guessing and follows the curves.
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
         stop_diverged: whether a run ends when its loss stays far above where it began.
+        texts: whether the learner chooses the text, or pastes one.
+        line: what "What it thinks" begins with; "" for the beginning of the held-out text.
+        maps: whether that also shows attention maps.
+        unfolded: names of the parts below the plot that are open at first.
         settings: any setting of `TrainConfig` that differs from `defaults`.
+
+    Raises:
+        UsageError: no such slider or setting, or a value that makes no sense.
     """
 
     _by_place: ClassVar[dict[tuple[str, str], "Lab"]] = {}
@@ -72,51 +81,119 @@ class Lab:
     def __init__(
         self,
         *sliders: str,
-        dataset: Dataset | str = "data-by-char",
+        dataset: Dataset | str | Path = "data-by-char",
         prediction: Prediction | None = None,
-        title: str = "A GPT learns Shakespeare",
-        loss_range: tuple[float, float] = (1.5, 4.5),
+        title: str | None = None,
+        loss_range: tuple[float, float] | None = None,
         sequences_per_step: int | None = None,
         stop_diverged: bool = True,
+        texts: bool = False,
+        line: str = "",
+        maps: bool = False,
+        unfolded: tuple[str, ...] = (),
         **settings: Any,
     ):
+        known = [f.name for f in fields(TrainConfig)]
+        for name in settings:
+            if name not in known:
+                raise UsageError(f"no setting {name!r}; {did_you_mean(name, known)}")
+        for name in sliders:
+            if name not in known:
+                raise UsageError(f"no slider for {name!r}; {did_you_mean(name, known)}")
         self.own = TrainConfig(**(defaults([*sliders, *settings]) | settings))
-        self.named = isinstance(dataset, str)
-        if self.named:
-            self.own = replace(self.own, dataset=dataset)
+        self.prediction, self.loss_range = prediction, loss_range
+        self._title = title
+        self._open(*any_text.open_text(dataset), name=str(dataset) if isinstance(dataset, (str, Path)) else "")
         self.base = self.own
-        self.dataset = Dataset.open(dataset) if self.named else dataset
-        self.prediction, self.title, self.loss_range = prediction, title, loss_range
-        self.sequences_per_step, self.stop_diverged = sequences_per_step, stop_diverged
+        self.sequences_per_step, self.stop_diverged, self.maps = sequences_per_step, stop_diverged, maps
         self.runs: list[Run] = []
         self.scale = Scale()
         self.chosen = ""  # the learner's prediction
         self.locked = prediction is not None  # until it is answered or skipped
+        self.line = line or self._first_line()
+        self._line_is_new = False
+        self._status, self._aloud, self._verdict, self._comment, self._left = "", True, "", "", ""
+        self._why_paused = ""
         self._figure_count = 0
         self._worker: Worker | None = None
         self._next_frame = 0.0
-        self._why_held = ""
+        self._plot = LivePlot()
+        self._picture = (b"", "")
         self.sliders = {name: make_control(name, getattr(self.base, name)) for name in sliders}
         for slider in self.sliders.values():
             slider.observe(self._slider_moved, names="value")
-        self.view = LabView(self, self.controls())
+        self._choices = any_text.choices() if texts else {}
+        self.view = LabView(self._actions(), self.controls(), prediction, list(self._choices), self.line, unfolded)
         self._take_place()
-        self._plot = self._new_plot()
-        self._show(None)
-        self._say_ready()
+        self._say("predict first, then Run" if self.locked else "ready")
+        self._draw()
+        self.render()
         warm_up()
         in_a_quiet_moment(lambda: self.threads)  # which takes a tenth of a second: now, and not when Run is pressed
+
+    def _actions(self) -> Actions:
+        return Actions(
+            start=self.start,
+            pause=self.pause,
+            step=self.step,
+            stop=self.stop,
+            reset=self.reset,
+            predict=self.predict,
+            unlock=self.unlock,
+            load=self.load,
+            hide=self.hide,
+            rename=self.rename,
+            delete=self.delete,
+            compare=self.compare,
+            think=self.think,
+            open_text=self.open_text,
+            export=self._export,
+            refresh=self.render,
+            theme=lambda dark: self._redraw(),
+        )
 
     def _take_place(self) -> None:
         place = (current_cell(), self.title)
         if (old := Lab._by_place.get(place)) is not None:
             old.stop()
-            if place[0]:  # its output was replaced, so nobody sees it; elsewhere it may still stand in the page
+            if place[0]:  # its output was replaced, so nobody sees it; elsewhere it may still be in the page
                 old.view.close()
         Lab._by_place[place] = self
 
-    def _say_ready(self) -> None:
-        self.view.say("predict first, then Run" if self.locked else "ready")
+    # --- the text -------------------------------------------------------------------------------------
+
+    def _open(self, dataset: Dataset, label: str, name: str = "") -> None:
+        self.dataset, self.named = dataset, bool(name) and "\n" not in name and not Path(name).is_file()
+        if self.named:
+            self.own = replace(self.own, dataset=name)
+        self.title = self._title or f"A GPT learns {label}"
+        self.landmarks = tuple(landmarks(dataset).items())
+
+    def _first_line(self) -> str:
+        text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
+        lines = [line.strip() for line in text.splitlines() if len(line.strip()) > 12]
+        return (lines[0] if lines else text.strip())[:24].rsplit(" ", 1)[0]
+
+    def open_text(self, name: str, text: str = "") -> None:
+        """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
+        try:
+            if name in self._choices:
+                data, label = self._choices[name](), name
+            elif not text.strip():
+                raise UserError("the box is empty; paste a text into it")
+            else:
+                path = text.strip()
+                data, label = any_text.open_text(path if "\n" not in path and Path(path).is_file() else text + "\n")
+        except UserError as error:
+            self._say(str(error))
+            self.render()
+            return
+        self.stop()
+        self.runs, self._worker = [], None
+        self._open(data, label)
+        self.line = self.view.line.value = self._first_line()
+        self._say(any_text.warning(data) or "ready")
+        self._redraw()
 
     # --- what other kinds of labs change --------------------------------------------------------------
 
@@ -125,22 +202,94 @@ class Lab:
         return list(self.sliders.values())
 
     def new_run(self, number: int, **settings: Any) -> Run:
-        """A run as the sliders say, but for `settings`; its number gives it its colour."""
+        """A run as the sliders say, but for `settings`."""
         config = replace(self.base, **{**self.settings(), **settings})
+        if config.optimizer == "muon" and "muon_lr" not in (own := {**self.sliders, **settings}) and own:
+            factor = config.learning_rate / self.base.learning_rate  # one slider moves both rates
+            config = replace(config, muon_lr=config.muon_lr * factor)
         unusual = [name for name, value in asdict(self.base).items() if value != getattr(self.own, name)]  # by a preset
         shown = {name: getattr(config, name) for name in dict.fromkeys([*self.sliders, *unusual, *settings])}
-        return Run((number - 1) % KEPT_RUNS + 1, config, shown, unit=self.dataset.tokenizer.unit)
+        return Run(number, config, shown, unit=self.dataset.tokenizer.unit)
 
     def make_trainer(self, run: Run) -> Trainer:
         """What trains; called in the thread."""
         return Trainer(run.config, self.dataset)
 
     def watch(self, run: Run, event: Event) -> None:
-        """Look at an event before it is shown; called in the thread."""
+        """Look at the model after an event; called in the thread."""
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The picture of the runs as PNG, and its numbers in words; `run` is the one that goes on, or the last."""
-        return self._plot.frame(), self._plot.alt()
+        plot = self._plot_of(run)
+        return self._plot.frame(plot), plot.alt()
+
+    def plot_title(self, run: Run | None) -> str:
+        """The title."""
+        return self.title
+
+    def _plot_of(self, run: Run | None) -> Plot:
+        return Plot(
+            runs=tuple(run for run in self.runs if not run.hidden),
+            title=self.plot_title(run),
+            loss_range=self.loss_range,
+            scale=self.scale,
+            end=0.0 if run else self.scale.length(self.base),
+            unit=self.dataset.tokenizer.unit,
+            landmarks=self.landmarks,
+            dark=self.view.page.dark,
+        )
+
+    # --- what is seen ---------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What is to be seen now."""
+        png, alt = self._picture
+        return State(
+            runs=tuple(self.runs),
+            running=self.running,
+            paused=self.paused,
+            locked=self.locked,
+            status=self._status,
+            aloud=self._aloud,
+            note=self._note(),
+            verdict=self._verdict,
+            comment=self._comment,
+            png=png,
+            alt=alt,
+            commands=tuple(self._command(run) for run in self.runs if not run.hidden),
+        )
+
+    def render(self) -> None:
+        """Show the state."""
+        self.view.render(self.state())
+
+    def _say(self, text: str, aloud: bool = True) -> None:
+        self._status, self._aloud = text, aloud
+
+    def _draw(self) -> None:
+        self._picture = self.frame(self.runs[-1] if self.runs else None)
+
+    def _redraw(self) -> None:
+        self._draw()
+        self.render()
+
+    def _note(self) -> str:
+        """What was moved that the run cannot take up any more; and which run left."""
+        if not self.running:
+            return self._left
+        run = self.runs[-1]
+        moved = {name: value for name, value in self.settings().items() if value != run.setting(name)}
+        return f"From the next Run: {in_words(moved)}" if moved else self._left
+
+    def _command(self, run: Run) -> str:
+        if not self.named:
+            return f"run {run.number}: its text is only in this notebook, so no command repeats it"
+        marked = " (settings as at its start)" if run.marks else ""
+        return f"run {run.number}: <code>{html.escape(command(run.config))}</code>{marked}"
+
+    def _export(self) -> Picture:
+        shown = [run for run in self.runs if not run.hidden]
+        return draw_runs(shown, self.title, self.loss_range, self.scale, dict(self.landmarks))
 
     # --- what the buttons do ----------------------------------------------------------------------------
 
@@ -154,184 +303,164 @@ class Lab:
         return bool(self.runs) and self.runs[-1].status == RUNNING and self._worker is not None
 
     @property
-    def held(self) -> bool:
+    def paused(self) -> bool:
         """Whether the run is paused."""
-        return self._worker is not None and self._worker.held
+        return self._worker is not None and self._worker.paused
 
     def start(self) -> None:
         """Begin a run with the settings of the sliders; one that still runs is stopped first."""
-        self._start(lambda worker: None)
+        if "google.colab" in sys.modules:
+            self.run()
+            return
+        self._start()
 
     def step(self) -> None:
-        """One optimiser step of the run that is there, or the first one of a new run; then hold."""
-        self._why_held = "paused at"
+        """One optimizer step of the run that is there, or the first one of a new run; then pause."""
+        self._why_paused = "paused at"
         if self.running:
-            self._worker.step()
+            self._worker.tell(stepping=True, paused=False)
         else:
-            self._start(Worker.step)
+            self._start(stepping=True)
 
-    def _start(self, prepare: Callable[[Worker], None]) -> None:
-        self.stop(wait=5.0)
+    def _start(self, **orders: bool) -> None:
+        self.stop()
+        if (run := self._add_run()) is None:
+            return
+        worker = Worker(lambda: self._begin(run), lambda trainer, event: self._observe(run, trainer, event))
+        self._worker = worker
+        worker.tell(**orders)
+        self.render()
+        worker.start(lambda: self._follow(run, worker))
+
+    def _add_run(self) -> Run | None:
+        """A new run, last in the list; None if the settings do not go together."""
         try:
             run = self.new_run(1)
         except UserError as error:
-            self.view.say(str(error))
-            return
-        run.prediction = self.chosen
-        self.runs = add_run(self.runs, run)
-        self._plot = self._new_plot(before=self._plot)
-        self._next_frame = 0.0
-        self._worker = worker = Worker(
-            make_trainer=lambda: self._begin(run),
-            on_event=lambda event: self._consume(run, event, worker),
-            on_end=lambda reason: self._end(run, reason),
-            on_wait=lambda: self.view.say("waiting: another run has to end or to pause first"),
-            on_hold=lambda: self._say_held(self._why_held),
-        )
-        prepare(worker)
-        self.view.answer("")
-        self.view.buttons()
-        self.view.runs()
-        worker.start()
+            self._say(str(error))
+            self.render()
+            return None
+        if self.runs and self.runs[-1].status == RUNNING:  # it is about to end
+            self.runs[-1].status = STOPPED
+        run.look.prediction = self.chosen
+        self.runs, gone = add_run(self.runs, run)
+        self._left = "".join(f"Run {old.number} left the plot, which keeps the last five. " for old in gone)
+        self._verdict, self._next_frame = "", 0.0
+        return run
 
     def stop(self, wait: float = 0.0) -> None:
         """End the run, if there is one."""
         if self._worker is not None:
-            self._worker.stop(wait)
+            self._worker.tell(stopped=True)
+            self.wait(wait)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until the run is over, but for `seconds` at most."""
-        if self._worker is not None:
+        """Until the run is over and shown, but for `seconds` at most."""
+        if self._worker is not None and seconds != 0.0:
             self._worker.thread.join(seconds)
 
     def pause(self) -> None:
-        """Hold the run, or let it go on."""
-        if not self.running:
-            return
-        if self.held:
-            self._say_held("running on from")
-            self._worker.resume()  # which may have to wait for its turn, and then says so
-            self.view.buttons()
-        else:
-            self._hold("paused at")
-
-    def _hold(self, why: str) -> None:
-        self._why_held = why
-        self._worker.pause()
-        self.view.buttons()
-
-    def _say_held(self, words: str) -> None:
-        self._show(self.runs[-1])
-        self.view.say(f"{words} step {self.runs[-1].step:,} of {self.runs[-1].config.max_iters:,}")
-        self.view.buttons()
-        self.view.folded_out()
+        """Pause the run, or let it continue."""
+        if self.running:
+            self._why_paused = "paused at"
+            self._worker.tell(paused=not self.paused, stepping=False)
+            self.render()
 
     def reset(self) -> None:
         """Back to the first settings, with no run and an empty plot."""
-        self.stop(wait=5.0)
-        self.runs = []
-        self.view.preset.value = None
+        self.stop()
+        self.runs, self._worker, self._verdict, self._left = [], None, "", ""
+        self.view.preset.value = "own"
         self.load(None)
-        self.view.answer("")
-        self._show_others()
-        self._say_ready()
+        self._say("predict first, then Run" if self.locked else "ready")
+        self._redraw()
 
     def unlock(self) -> None:
         """Run without a prediction."""
         if self.locked:
             self.locked = False
-            self.view.buttons()
-            self._say_ready()
+            self._say("ready")
+        self.render()
 
     def predict(self, choice: str | None) -> None:
         """The learner's prediction for the runs to come."""
         self.chosen = choice or ""
         self.unlock()
-        if not self.runs:
-            self._redraw()
 
     def load(self, preset: Preset | None) -> None:
         """Set the sliders, and what no slider shows, to settings worth trying; None: to the lab's own."""
-        settings = preset.settings if preset else {}
+        settings = preset.settings(self.own) if preset else {}
         self.base = replace(self.own, **settings)
         for name, slider in self.sliders.items():
+            if hasattr(slider, "max") and not isinstance(slider, widgets.FloatLogSlider):
+                slider.max = max(slider.max, getattr(self.base, name))
             slider.value = getattr(self.base, name)
         hidden = {name: value for name, value in settings.items() if name not in self.sliders}
         words = f" It also sets {in_words(hidden)}." if hidden else ""
-        self.view.comment_on(f"{preset.comment}{words} Press Run." if preset else "")
+        self._comment = f"{preset.comment}{words} Press Run." if preset else ""
+        self.render()
 
     def _slider_moved(self, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
         name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
         if self.sequences_per_step is not None:
             keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
-        if name not in CHANGEABLE or not self.running:
-            return
-        run, new = self.runs[-1], {name: change["new"]}
-        try:
-            if self._worker.trainer is None:  # it waits for its turn, and will begin with the new value
-                run.config = replace(run.config, **new)
-                run.settings |= new
-            else:
-                self._worker.change(**new)
-                run.mark(name, change["new"])
-        except UserError as error:
-            self.view.say(str(error))
+        if self.running and self._can_change(name):
+            run, new = self.runs[-1], {name: change["new"]}
+            try:
+                if self._worker.trainer is None:  # it waits for its turn, and will begin with the new value
+                    run.config = replace(run.config, **new)
+                    run.settings |= new
+                else:
+                    self._worker.trainer.change(**new)
+                    run.mark(name, change["new"])
+            except UserError as error:
+                self._say(str(error))
+        self.render()
+
+    def _can_change(self, name: str) -> bool:
+        muon = self.runs[-1].config.optimizer == "muon"  # whose own rate a running trainer keeps
+        return name in CHANGEABLE and not (name == "learning_rate" and muon)
+
+    def think(self, line: str) -> None:
+        """Ask what the model expects after this line, now and from now on."""
+        self.line, worker = line, self._worker
+        self._line_is_new = True
+        if not self.runs or worker is None or worker.trainer is None or (worker.alive and not self.paused):
+            return  # the thread that trains will answer
+        self.runs[-1].thoughts = self._think_now()
+        self.view.fill()
+
+    def _think_now(self) -> Thoughts:
+        self._line_is_new = False
+        trainer = self._worker.trainer
+        return think(trainer.model, trainer.dataset, self.line, trainer.step, self.maps)
 
     # --- several runs -----------------------------------------------------------------------------------
 
     def hide(self, run: Run, hidden: bool = True) -> None:
         """Leave a run out of the plot, or show it again."""
-        run.hidden = hidden
+        run.look.hidden = hidden
         self._redraw()
 
     def rename(self, run: Run, name: str) -> None:
         """Give a run a name, in place of its settings."""
-        run.name = name.strip()
+        run.look.name = name.strip()
         self._redraw()
 
     def delete(self, run: Run) -> None:
         """Forget a run; if it still goes on, it is stopped."""
         if run is self.runs[-1]:
-            self.stop(wait=5.0)
+            self.stop()
         self.runs = [other for other in self.runs if other is not run]
-        self._show_others()
+        self._redraw()
 
     def compare(self, scale: Scale) -> None:
         """Draw the runs on other axes."""
         self.scale = scale
         self._redraw()
 
-    def command(self, run: Run) -> str:
-        """The command line that repeats a run in a terminal; '' if its text is only in this notebook."""
-        return table.command(run.config) if self.named else ""
-
-    def _show_others(self) -> None:
-        self.view.runs()
-        self.view.buttons()
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._plot = self._new_plot()
-        self._show(self.runs[-1] if self.runs else None)
-        self.view.folded_out()
-
-    # --- what is drawn, mostly from the worker's thread ---------------------------------------------------
-
-    def _new_plot(self, before: LivePlot | None = None) -> LivePlot:
-        run = self.runs[-1] if self.runs else None
-        growing = run if run and run.status == RUNNING else None
-        end = 0.0 if run else self.scale.length(self.base)
-        return LivePlot(self.runs, growing, self.plot_title(run), self.loss_range, self.scale, end, before)
-
-    def plot_title(self, run: Run | None) -> str:
-        """The title, and what was predicted of this run, or of the first one to come."""
-        predicted = run.prediction if run else self.chosen
-        return f"{self.title}\nyou predicted: {predicted}" if predicted else self.title
-
-    def _show(self, run: Run | None) -> None:
-        self.view.frame(*self.frame(run))
-        self.view.run(run)
+    # --- in the thread that trains --------------------------------------------------------------------------
 
     @cached_property
     def threads(self) -> int:
@@ -340,78 +469,161 @@ class Lab:
 
     def _begin(self, run: Run) -> Trainer:
         run.config = replace(run.config, threads=self.threads)
-        trainer = self.make_trainer(run)
-        trainer.change(**{name: getattr(run.config, name) for name in CHANGEABLE})  # sliders moved meanwhile
-        run.vocab_size = trainer.dataset.vocab_size
         run.memory = (memory_in_use(),) * 2
+        trainer = self.make_trainer(run)
+        changed = {name: getattr(run.config, name) for name in CHANGEABLE}  # sliders moved meanwhile
+        trainer.change(**changed)
+        run.vocab_size = trainer.dataset.vocab_size
         return trainer
 
-    def _consume(self, run: Run, event: Event, worker: Worker) -> None:
-        run.paused = worker.paused_seconds
-        if self.view.page.deserted():  # hold the run: it costs nothing and can go on where it is seen again
-            self._hold("paused, since the lab was no longer shown anywhere, at")
+    def _observe(self, run: Run, trainer: Trainer, event: Event) -> Iterator[Any]:
+        """What the lab adds to the trainer's events: samples and thoughts."""
         self.watch(run, event)
+        step, last = trainer.step, run.config.max_iters
+        evaluated = isinstance(event, Evaluation)
+        try:
+            due = evaluated or isinstance(event, TrainStep)
+            if due and sample_is_due(step, last) and step not in {sample.step for sample in run.samples}:
+                seconds = LAST_SAMPLE_SECONDS if step == last else SAMPLE_SECONDS
+                yield write_sample(trainer.model, trainer.dataset, step, run.config.seed, seconds)
+            if evaluated or self._line_is_new:
+                self._line_is_new = False
+                yield think(trainer.model, trainer.dataset, self.line, step, self.maps)
+        except RuntimeError:  # a model whose numbers are not finite has no next token
+            return
+
+    # --- in the thread that shows -----------------------------------------------------------------------------
+
+    def _follow(self, run: Run, worker: Worker) -> None:
+        """Take what the worker says, and show it, until the run is over."""
+        while True:
+            message = worker.messages.get()
+            if exiting():
+                return
+            if run not in self.runs or worker is not self._worker:  # deleted, or another one began
+                worker.tell(stopped=True)
+                if isinstance(message, Ended):
+                    return
+                continue
+            try:
+                if self._consume(run, message, worker):
+                    return
+            except Exception as error:  # in a subclass's picture, say: the learner reads it, and the run ends
+                self._say(reason_for(error))
+                worker.tell(stopped=True)
+                if isinstance(message, Ended):
+                    run.status = FAILED
+                    self.render()
+                    return
+
+    def _consume(self, run: Run, message: Any, worker: Worker | None) -> bool:
+        """Take in what a run says; True when it is over."""
+        match message:
+            case Waiting():
+                self._say("waiting: another run has to end or to pause first")
+            case Resumed():
+                self._say(run.summary())
+            case Paused():
+                self._say(f"{self._why_paused} step {run.step:,} of {run.config.max_iters:,}")
+                self._draw()
+            case Ended(reason):
+                self._end(run, reason)
+                return True
+            case _:
+                self._take(run, message, worker)
+                return False
+        self.render()
+        return False
+
+    def _take(self, run: Run, event: Any, worker: Worker | None) -> None:
+        if worker is not None and self.view.page.deserted():  # pause: it costs nothing and can continue later
+            self._why_paused = "paused, since the lab was no longer shown anywhere, at"
+            worker.tell(paused=True)
         run.consume(event)
-        if self.stop_diverged and (reason := run.divergence()):
+        if run.status == FINISHED and worker is not None:
+            worker.tell(paused=False, stepping=False)  # there is nothing left to pause
+        if self.stop_diverged and run.status == RUNNING and (reason := run.divergence()):
             run.status, run.message = DIVERGED, reason
-            worker.stop()
+            if worker is not None:
+                worker.tell(stopped=True)
             return
         first_point = isinstance(event, Evaluation) and len(run.evaluations) == 1
         if first_point or time.perf_counter() >= self._next_frame:
-            self._draw(run, event)
-        if first_point:  # somebody waited for it; now there is time for the legend
-            self._complete(run)
-        if isinstance(event, Evaluation):  # after the picture, for which somebody waits
-            self._write(run, worker.trainer)
-        if run.status == FINISHED:  # there is nothing left to hold
-            worker.resume()
+            self._show(run, event)
 
-    def _draw(self, run: Run, event: Event) -> None:
+    def _show(self, run: Run, event: Any) -> None:
         started = time.perf_counter()
         run.memory = (run.memory[0], max(run.memory[1], memory_in_use()))
-        if run.evaluations:  # the first is the first point
-            self._show(run)
         doing = " (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""
-        self.view.say(run.summary() + doing, aloud=isinstance(event, Evaluation))
+        self._say(run.summary() + doing, aloud=isinstance(event, Evaluation))
+        if run.evaluations:  # the first is the first point
+            self._draw()
+        self.render()
         cost = time.perf_counter() - started
         run.drawing += cost
         self._next_frame = started + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
-    def _complete(self, run: Run) -> None:
-        started = time.perf_counter()
-        self._plot.prepare()
-        self._next_frame = time.perf_counter() + SHORTEST_PAUSE
-        run.drawing += time.perf_counter() - started
-
-    def _write(self, run: Run, trainer: Trainer) -> None:
-        started = time.perf_counter()
-        seconds = SAMPLING_SHARE * run.seconds() - run.sampling
-        with suppress(RuntimeError):  # a model whose numbers are not finite has no next token
-            run.sample = short_sample(trainer.model, trainer.dataset, seconds, run.config.seed)
-        self.view.run(run)
-        run.sampling += time.perf_counter() - started
-
     def _end(self, run: Run, reason: str) -> None:
         if run.status == RUNNING:
             run.status, run.message = (FAILED if reason else STOPPED), reason
-        if run not in self.runs:  # deleted meanwhile
-            return
-        self.view.say(run.summary())
-        self.view.buttons()
-        self._show(run)
-        if run.prediction and run.status in (FINISHED, DIVERGED):
-            self.view.answer(self.prediction.verdict(run.prediction))
-        self.view.folded_out()
-        if run.status == FINISHED:  # now there is time for more than a few words
-            trainer = self._worker.trainer
-            run.sample = short_sample(trainer.model, trainer.dataset, LAST_SAMPLE, run.config.seed)
-            self.view.run(run)
+        self._say(run.summary())
+        if self._line_is_new and self._worker and self._worker.trainer:  # written as the run ended
+            run.thoughts = self._think_now()
+        self._judge(run)
+        self._redraw()
 
-    # --- without a front end ---------------------------------------------------------------------------------
+    def _judge(self, run: Run) -> None:
+        """The verdict on a prediction, once a run has tested it."""
+        prediction = self.prediction
+        if not run.look.prediction or run.status not in (FINISHED, DIVERGED):
+            return
+        moves = prediction.moves if prediction.moves != "" else next(iter(self.sliders), None)
+        if moves in self.sliders and self.sliders[moves].value == getattr(self.own, moves):
+            self._verdict = f"“{run.look.prediction}”. To test it, move {moves} and press Run again."
+        else:
+            self._verdict = prediction.verdict(run.look.prediction)
+
+    # --- in the cell, without a thread ------------------------------------------------------------------------
+
+    def run(self, **settings: Any) -> None:
+        """Train here, in this cell, and redraw the figure in place; interrupting the cell is Stop.
+
+        For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
+        with ipywidgets 7.7 and without a page; Colab itself was not tried.)
+        """
+        for name, value in settings.items():
+            self.sliders[name].value = value
+        if (run := self._add_run()) is None:
+            print(self._status)
+            return
+        shown = display(self._as_output(), display_id=True)
+        self._worker = None
+        before, self.render = self.render, lambda: shown and shown.update(self._as_output())
+        try:
+            trainer = self._begin(run)
+            for event in trainer:
+                self._take(run, event, None)
+                for more in self._observe(run, trainer, event):
+                    self._take(run, more, None)
+                if run.status == DIVERGED:
+                    break
+            reason = ""
+        except KeyboardInterrupt:
+            reason = ""
+        except Exception as error:
+            reason = reason_for(error)
+        finally:
+            self.render = before
+        self._end(run, reason)
+        if shown:
+            shown.update(self._as_output())
+
+    def _as_output(self) -> Any:
+        return _Output(self._picture, self._status, self.runs[-1].samples if self.runs else [])
 
     def train(self, **settings: Any) -> Run:
         """The same run in this cell, to its end whatever its loss does, for a figure stored with the notebook."""
-        warm_up().join()  # it draws from the same random numbers as this run's initial weights
+        warm_up().join()
         self._figure_count += 1
         run = self.new_run(self._figure_count, **settings)
         for event in self._begin(run):
@@ -424,3 +636,18 @@ class Lab:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""
         return in_place_of(repr(self)) | widgets_only(self.view.box)
+
+
+class _Output:
+    """A lab's picture, status and last sample as the output of a cell."""
+
+    def __init__(self, picture: tuple[bytes, str], status: str, samples: list[Any]):
+        self.png, self.alt = picture
+        self.status, self.samples = status, samples
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        from course.figures import as_html
+
+        text = html.escape(self.samples[-1].text) if self.samples else ""
+        page = f"{as_html(self.png, self.alt)}<p>{html.escape(self.status)}</p><pre>{text}</pre>"
+        return {"text/plain": "a live run", "text/html": page}, {}

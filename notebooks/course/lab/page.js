@@ -1,5 +1,5 @@
 // What ipywidgets leave out, for the part of the page around this widget: accessible names and states for
-// screen readers, and an answer to Python, which asks whether anybody still looks.
+// screen readers, keys that stay inside, and an answer to Python, which asks whether anybody still looks.
 
 function name(root) {
   for (const label of root.querySelectorAll("label.widget-label")) {
@@ -13,38 +13,51 @@ function name(root) {
     if (control.classList.contains("widget-radio")) {
       set(control, "role", "radiogroup");
       set(control, "aria-label", text);
+      for (const radio of control.querySelectorAll("input")) set(radio, "name", groupOf(control)); // arrow keys choose
     }
+  }
+  // The notebook's own shortcuts stay away: else an arrow key leaves for the next cell.
+  for (const node of root.querySelectorAll("input, select, button, [role=slider]")) {
+    set(node, "data-lm-suppress-shortcuts", "true");
   }
   for (const button of root.querySelectorAll(".widget-toggle-button")) {
     set(button, "aria-expanded", String(button.classList.contains("mod-active")));
   }
 }
 
+let groups = 0;
+const groupOf = (control) => (control.dataset.group ??= `gptlib-${Date.now()}-${groups++}`);
+
 function set(node, attribute, value) {
   if (node.getAttribute(attribute) !== value) node.setAttribute(attribute, value);
 }
 
+const dark = () => document.body.dataset.jpThemeLight === "false";
+
 export default {
   render({ model, el }) {
     el.style.display = "none";
-    const answer = () => model.send({ view: "here" });
+    const answer = () => model.send({ view: "here", dark: dark() });
     let root, waiting = false;
     const observer = new MutationObserver(() => {
       if (waiting) return;
       waiting = true;
       requestAnimationFrame(() => { waiting = false; name(root); });
     });
+    const theme = new MutationObserver(answer);
     const begin = () => {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
       name(root);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
+      theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     };
     begin();
     model.on("msg:custom", answer);
     answer();
     return () => {
       observer.disconnect();
+      theme.disconnect();
       model.off("msg:custom", answer);
     };
   },

@@ -1,4 +1,4 @@
-"""The runs of a lab as a table, as CSV, and as the commands that repeat them."""
+"""The runs of a lab as a table, as CSV and as commands; what they cost; what their models write and think."""
 
 import base64
 import csv
@@ -8,13 +8,23 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import psutil
+from PIL import Image
+
 from course.figures import COLORS
-from course.lab.costs import memory_in_words
-from course.lab.runs import Run, in_words
+from course.lab.runs import Run, Sample, Thoughts, in_words
 from gptlib.config import TrainConfig, as_arguments
 from gptlib.events import Estimate
 
+MIB = 2**20
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
+WIDE = ("run", "settings")  # columns whose text may take several lines
+
+
+def memory_in_use() -> int:
+    """Bytes that this process holds in memory: Python, torch and everything else that is loaded."""
+    return psutil.Process().memory_info().rss
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -23,15 +33,14 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     unit = units.pop() if len(units) == 1 else "token"
     return [
         {
-            "run": f"{run.number}{f': {run.name}' if run.name else ''}",
+            "run": f"{run.number}{f': {run.look.name}' if run.look.name else ''}",
             "settings": _settings(run),
             "ended": f"{run.status} at {run.step:,}",
             "train loss": _estimate(run.train),
             "val loss": _estimate(run.val),
-            f"{unit}s": f"{run.tokens:,}",
             "seconds": f"{run.seconds():.1f}",
             f"{unit}s/s": f"{run.tokens_per_second():,.0f}",
-            "memory": memory_in_words(run),
+            "MiB more": f"{(run.memory[1] - run.memory[0]) / MIB:,.0f}",
         }
         for run in runs
     ]
@@ -50,19 +59,22 @@ def as_table(runs: Sequence[Run]) -> str:
     """The rows as an HTML table, which scrolls sideways where the window is narrow."""
     if not runs:
         return "<p>No run yet.</p>"
-    cell = "padding: 2px 8px; text-align: left; border-bottom: 1px solid var(--jp-border-color2, #bbb)"
     table = rows(runs)
-    head = "".join(f'<th scope="col" style="{cell}">{name}</th>' for name in table[0])
+    head = "".join(f'<th scope="col">{name}</th>' for name in table[0])
     body = ""
     for run, row in zip(runs, table, strict=True):
-        mark = f'<span aria-hidden="true" style="color: {COLORS[(run.number - 1) % len(COLORS)]}">■</span> '
-        first, *others = map(html.escape, row.values())
-        body += f'<tr><th scope="row" style="{cell}">{mark}{first}</th>'
-        body += "".join(f'<td style="{cell}">{text}</td>' for text in others) + "</tr>"
+        mark = f'<span aria-hidden="true" style="color: {color_of(run)}">■</span> '
+        cells = [f"<td{' class=gptlib-wide' if n in WIDE else ''}>{html.escape(t)}</td>" for n, t in row.items()]
+        body += f'<tr><th scope="row">{mark}{html.escape(row["run"])}</th>{"".join(cells[1:])}</tr>'
     return (
-        '<div style="overflow-x: auto; line-height: 1.5" tabindex="0" role="region" aria-label="table of the runs">'
+        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="table of the runs">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def color_of(run: Run) -> str:
+    """The run's color on a light page."""
+    return COLORS[run.look.slot % len(COLORS)]
 
 
 def as_csv(runs: Sequence[Run]) -> str:
@@ -71,7 +83,7 @@ def as_csv(runs: Sequence[Run]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for run in runs:
-        first = (run.number, run.name, run.label, run.status)
+        first = (run.number, run.look.name, run.label, run.status)
         for split, step, seconds, loss, error in _losses(run):
             writer.writerow((*first, split, step, step * run.config.tokens_per_step, f"{seconds:.3f}", loss, error))
     return file.getvalue()
@@ -96,3 +108,89 @@ def download(name: str, kind: str, content: bytes) -> str:
     data = base64.b64encode(content).decode()
     style = "color: var(--jp-content-link-color, LinkText); text-decoration: underline"
     return f'<a download="{name}" style="{style}" href="data:{kind};base64,{data}">{name}</a>'
+
+
+# --- below the plot -------------------------------------------------------------------------------------
+
+
+def costs(run: Run) -> str:
+    """The gap between the curves, and the run's time, speed and memory, in two lines of HTML."""
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in run.shares().items() if share >= 0.005)
+    drawing = f" Drawing: {run.drawing / run.seconds():.0%} on top." if run.seconds() else ""
+    return (
+        f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {shares}.{drawing} "
+        f"{run.tokens_per_second():,.0f} {run.unit}s/s, {run.memory[1] / MIB:,.0f} MiB</small>"
+    )
+
+
+def strip(run: Run | None) -> str:
+    """What the model wrote along the run, a card for each time."""
+    if run is None or not run.samples:
+        return ""
+    cards = "".join(
+        f'<div class="gptlib-card"><b>step {sample.step:,}</b><div class="gptlib-text">'
+        f"{html.escape(sample.text.strip())}</div></div>"
+        for sample in run.samples
+    )
+    label = f"what the model of run {run.number} writes"
+    return f'<div class="gptlib-strip" tabindex="0" role="region" aria-label="{label}">{cards}</div>'
+
+
+def page_of(sample: Sample) -> str:
+    """One sample in full."""
+    return f'<div class="gptlib-text" style="font-size: 13px">{html.escape(sample.text.strip())}</div>'
+
+
+def thoughts(told: Thoughts | None, unit: str) -> str:
+    """The likeliest next tokens as bars."""
+    if told is None:
+        return "<small>Press Run: then this shows what the model expects after your line.</small>"
+    if not told.tokens:
+        return "<small>Type at least one character that the text has.</small>"
+    largest = told.tokens[0][1] or 1.0
+    bars = "".join(
+        f"<code>{html.escape(_visible(token))}</code><span><i style='width: {100 * p / largest:.1f}%'></i></span>"
+        f"<span>{p:.1%}</span>"
+        for token, p in told.tokens
+    )
+    line = html.escape(_visible(told.line))
+    return (
+        f"<small>After step {told.step:,}, the next {unit} after “{line}” is:</small>"
+        f'<div class="gptlib-bars">{bars}</div>'
+    )
+
+
+def _visible(token: str) -> str:
+    return token.replace("\n", "↵").replace(" ", "␣") or "∅"
+
+
+def attention(told: Thoughts | None) -> str:
+    """Where each position of the line looks, a map for each head: each row is a position, the darker the more."""
+    if told is None or not told.maps:
+        return ""
+    size, labels = len(told.labels), [html.escape(_visible(label))[:6] for label in told.labels]
+    beside = "".join(
+        f'<text x="{i + 0.5}" y="{size + 0.9}">{c}</text><text x="-0.6" y="{i + 0.8}">{c}</text>'
+        for i, c in enumerate(labels)
+    )
+    shown = []
+    for block, heads in enumerate(told.maps, 1):
+        for head, weights in enumerate(heads, 1):
+            name = f"block {block}, head {head}"
+            last = labels[int(weights[-1].argmax())]
+            alt = f"attention of {name}: the last position looks most at {last}"
+            box = f"-1.2 0 {size + 1.2} {size + 1.2}"
+            shown.append(
+                f'<div><small>{name}</small><svg viewBox="{box}" role="img" aria-label="{alt}">'
+                f'<image width="{size}" height="{size}" href="{_pixels(weights)}"/>{beside}</svg></div>'
+            )
+    return "".join(shown)
+
+
+def _pixels(weights: np.ndarray) -> str:
+    """A map as a PNG of one pixel a weight, in a data URL; white is 0."""
+    shade = np.sqrt(weights)[..., None]
+    colors = np.array([247, 251, 255]) * (1 - shade) + np.array([8, 72, 140]) * shade
+    buffer = io.BytesIO()
+    Image.fromarray(colors.astype(np.uint8)).save(buffer, "png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,50 +1,122 @@
-"""The thread in which a live run trains, so that sliders, Stop and other cells stay alive."""
+"""The thread in which a live run trains, so that sliders, Stop and other cells stay alive.
 
+All that the thread has to say goes onto a queue, `messages`. What it is told is read between two events.
+"""
+
+import atexit
+import queue
 import threading
-import time
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
+from weakref import WeakSet
 
-from course.lab.kernel import kernel
+from course.lab.page import kernel
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
 from gptlib.events import Event, TrainStep
 from gptlib.trainer import Trainer
 
-_turn = threading.Lock()  # two runs at once would fight for the same cores: the second waits for its turn
-QUIET = 1.0  # seconds after a cell: then its outputs stand in the page too
+QUIET = 1.0  # seconds after a cell: then its outputs are in the page too
+PATIENCE_AT_EXIT = 10.0  # seconds
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Another run has to end or to pause first."""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The run is paused."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """It continues, or begins."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The thread is done; `reason` says why the run failed, if it did."""
+
+    reason: str = ""
+
+
+_changed = threading.Condition()  # guards what workers are told, and whose turn it is: two at once fight for the cores
+_active: object | None = None
+_threads: WeakSet[threading.Thread] = WeakSet()
+_exiting = threading.Event()
+
+
+def spawn(work: Callable[[], Any], name: str) -> threading.Thread:
+    """A thread that ends when Python does: one that still computes then would abort the whole process."""
+    thread = threading.Thread(target=work, name=f"gptlib-{name}", daemon=True)
+    _threads.add(thread)
+    thread.start()
+    return thread
+
+
+@atexit.register
+def end_all() -> None:
+    """Ask all threads to end, and wait for them."""
+    with _changed:
+        _exiting.set()
+        _changed.notify_all()
+    for thread in list(_threads):
+        thread.join(PATIENCE_AT_EXIT)
+
+
+def exiting() -> bool:
+    """Whether Python is about to end: then nothing can be shown any more."""
+    return _exiting.is_set()
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Compute while no run does."""
+    global _active
+    me = object()
+    with _changed:
+        _changed.wait_for(lambda: _active is None or _exiting.is_set())
+        _active = me
+    try:
+        yield
+    finally:
+        with _changed:
+            _active = None
+            _changed.notify_all()
 
 
 @cache
 def warm_up() -> threading.Thread:
     """Train a tiny model aside, once, while the learner reads: the first Trainer loads a second's worth of code."""
-    config = TrainConfig(n_layer=1, n_head=1, n_embd=8, block_size=4, batch_size=1, max_iters=1, eval_iters=1)
+    tiny = {"n_layer": 1, "n_head": 1, "n_embd": 8, "block_size": 4, "batch_size": 1, "max_iters": 1, "eval_iters": 1}
     dataset = Dataset.from_text("to be or not to be " * 9)
 
     def work() -> None:
-        with _turn:
-            for _ in Trainer(config, dataset):
-                pass
+        with turn():
+            for _ in Trainer(TrainConfig(**tiny, optimizer="muon"), dataset):
+                if _exiting.is_set():
+                    return
 
-    thread = threading.Thread(target=work, name="gptlib-warm-up", daemon=True)
-    thread.start()
-    return thread
+    return spawn(work, "warm-up")
 
 
 def in_a_quiet_moment(work: Callable[[], Any]) -> threading.Thread:
-    """Do something short aside that wants the cores for itself, once neither a cell nor a run goes on."""
+    """Do something short aside that needs the cores for itself, once neither a cell nor a run is computing."""
 
     def wait_and_work() -> None:
         while kernel().idle_for() < QUIET:
-            time.sleep(QUIET / 4)
-        with _turn:
+            if _exiting.wait(QUIET / 4):
+                return
+        with turn():
             work()
 
-    thread = threading.Thread(target=wait_and_work, name="gptlib-aside", daemon=True)
-    thread.start()
-    return thread
+    return spawn(wait_and_work, "aside")
 
 
 def reason_for(error: Exception) -> str:
@@ -58,140 +130,88 @@ def reason_for(error: Exception) -> str:
 
 
 class Worker:
-    """Runs one Trainer to its end in a daemon thread.
+    """Runs one Trainer to its end in a thread.
 
     Args:
         make_trainer: called in the thread, since building a model takes time too.
-        on_event: called in the thread with each event.
-        on_end: called once at the end, with the reason if the run failed, else with ''.
-        on_wait: called if another run has to end or to pause first.
-        on_hold: called in the thread when it holds.
+        observe: called in the thread with the trainer and each event; what it yields goes onto the queue as well.
     """
 
-    def __init__(
-        self,
-        make_trainer: Callable[[], Trainer],
-        on_event: Callable[[Event], None],
-        on_end: Callable[[str], None],
-        on_wait: Callable[[], None],
-        on_hold: Callable[[], None],
-    ):
-        self._make_trainer, self._on_event, self._on_end = make_trainer, on_event, on_end
-        self._on_wait, self._on_hold = on_wait, on_hold
-        self._stop, self._go = threading.Event(), threading.Event()
-        self._go.set()
-        self.stepping = self._has_turn = False
-        self._log_interval = 0  # what it is when not stepping
+    def __init__(self, make_trainer: Callable[[], Trainer], observe: Callable[[Trainer, Event], Iterable[Any]]):
+        self._make_trainer, self._observe = make_trainer, observe
+        self.messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.paused = self.stepping = self.stopped = False
         self.trainer: Trainer | None = None
-        self.paused_seconds = 0.0
-        self.thread = threading.Thread(target=self._work, name="gptlib-live", daemon=True)
+        self.thread: threading.Thread | None = None
 
     # --- from outside ---------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin, or wait for the run before."""
-        self.thread.start()
+    def start(self, follow: Callable[[], Any]) -> None:
+        """Begin, or wait for the run before; `follow` takes the messages, in another thread, until `Ended`."""
+        spawn(self._work, "live")
+        self.thread = spawn(follow, "view")
 
-    def stop(self, wait: float = 0.0) -> None:
-        """Ask the run to end, and wait up to `wait` seconds until it has."""
-        self._stop.set()
-        self._go.set()
-        if wait and self.thread is not threading.current_thread():
-            self.thread.join(wait)
-
-    def pause(self) -> None:
-        """Hold the run after its next event; meanwhile another one may have its turn."""
-        self._go.clear()
-
-    def resume(self) -> None:
-        """Go on."""
-        self._pace(stepping=False)
-        self._go.set()
-
-    def step(self) -> None:
-        """Go on for one optimiser step, and hold again."""
-        self._pace(stepping=True)
-        self._go.set()
-
-    def change(self, **settings: Any) -> None:
-        """Change settings of the running Trainer; one that is not built yet keeps those that it was given."""
-        if self.trainer is not None:
-            self._log_interval = settings.get("log_interval", self._log_interval)
-            self.trainer.change(**settings)
-            self._pace(self.stepping)
+    def tell(self, **orders: bool) -> None:
+        """Set `paused`, `stepping` (pause after the next step) or `stopped`."""
+        with _changed:
+            for name, value in orders.items():
+                setattr(self, name, value)
+            _changed.notify_all()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still works."""
-        return self.thread.is_alive()
-
-    @property
-    def held(self) -> bool:
-        """Whether the run is paused, or about to be."""
-        return not self._go.is_set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether somebody asked the run to end."""
-        return self._stop.is_set()
-
-    def _pace(self, stepping: bool) -> None:
-        """Step by step every step is logged, or nobody would see it."""
-        self.stepping = stepping
-        if self.trainer is not None:
-            self.trainer.change(log_interval=1 if stepping else self._log_interval)
+        """Whether the run goes on, or its end is not shown yet."""
+        return self.thread is not None and self.thread.is_alive()
 
     # --- in the thread --------------------------------------------------------------------------------
 
     def _work(self) -> None:
         reason = ""
         try:
-            if self._take_turn():
+            if self._may_go_on():
                 self._train()
         except Exception as error:  # a thread must not die in silence: whatever it was, the learner reads it
             reason = reason_for(error)
         finally:
-            self._leave_turn()
-        self._on_end(reason)
+            self._leave()
+            self.messages.put(Ended(reason))
 
     def _train(self) -> None:
         self.trainer = self._make_trainer()
-        self._log_interval = self.trainer.config.log_interval
-        self._pace(self.stepping)
         for event in self.trainer:
-            self._on_event(event)
+            self.messages.put(event)
+            for more in self._observe(self.trainer, event):
+                self.messages.put(more)
             if self.stepping and isinstance(event, TrainStep):
-                self._go.clear()
-            self._hold()
-            if self.stopped:
-                break
+                self.tell(paused=True)
+            if not self._may_go_on():
+                return
 
-    def _hold(self) -> None:
-        """Wait as long as the run is paused, and let others have their turn meanwhile."""
-        if not self.held or self.stopped:
-            return
-        started = time.perf_counter()
-        self._leave_turn()
-        self._take_turn()  # or not, if the run was stopped meanwhile; then the loop ends
-        self.paused_seconds += time.perf_counter() - started
-
-    def _take_turn(self) -> bool:
-        """Wait as long as the run is paused, and for its turn; False if it was stopped before that came."""
-        patience = 0.0
-        while not self.stopped:
-            if self.held:
-                self._on_hold()
-                self._go.wait()
-                patience = 0.0
-            elif _turn.acquire(timeout=patience):
-                self._has_turn = True
-                return True
-            elif not patience:
-                self._on_wait()
-                patience = 0.1
+    def _may_go_on(self) -> bool:
+        """Wait while the run is paused or another one has its turn; False once it is stopped."""
+        global _active
+        if _active is self and not (self.paused or self.stopped or _exiting.is_set()):
+            return True
+        with _changed:
+            while not (self.stopped or _exiting.is_set()):
+                paused = self.paused
+                if not paused and _active in (None, self):
+                    _active = self
+                    self.messages.put(Resumed())
+                    return True
+                self._leave()
+                self.messages.put(Paused() if paused else Waiting())
+                _changed.wait_for(partial(self._is_news, paused))
         return False
 
-    def _leave_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            _turn.release()
+    def _is_news(self, paused: bool) -> bool:
+        """Whether there is something to do for a worker that is paused, or else waits for its turn."""
+        return self.stopped or _exiting.is_set() or self.paused != paused or (not paused and _active is None)
+
+    def _leave(self) -> None:
+        """Let others have their turn."""
+        global _active
+        with _changed:
+            if _active is self:
+                _active = None
+                _changed.notify_all()

@@ -1,93 +1,122 @@
 """Lesson 04: what is a gradient, and what does its sign say?"""
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+import copy
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-def _parabola(x):
-    return x * x
+from course.lab.prediction import Prediction
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from gptlib.config import GPTConfig, TrainConfig
+from gptlib.dataset import Dataset, make_batch, sample_offsets
+from gptlib.events import TrainStep
+from gptlib.model import GPT
+from gptlib.trainer import Trainer
 
-
-def _cubic(x):
-    return x * x * x
-
-
-central_difference = Exercise(
-    name="central_difference",
-    title="A slope without calculus",
-    difficulty=1,
-    minutes=4,
-    check=SameAs(
-        lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
-        inputs=[(_cubic, 2.0, 0.5), (_parabola, 3.0, 0.1)],
-        random_input=lambda rng: (_cubic, rng.uniform(-3, 3), rng.uniform(0.1, 1)),
-        mistakes={
-            "that looks to the right only, so the bend of the curve stays in the result": (
-                lambda f, x, h: (f(x + h) - f(x)) / h
-            ),
-            "the two points lie 2 h apart, not h": lambda f, x, h: (f(x + h) - f(x - h)) / h,
-            "that is the rise; the slope is the rise divided by the distance": lambda f, x, h: f(x + h) - f(x - h),
-            "the sign is turned round: it is right minus left": lambda f, x, h: (f(x - h) - f(x + h)) / (2 * h),
-        },
+predict_too_long = Prediction(
+    "You have seen a step of 0.3 make the loss worse. What if every step is 0.3, from the first one on?",
+    choices=(
+        "It gets worse and worse, and ends in nan (not a number)",
+        "It never gets below the loss of guessing, 4.14",
+        "It jumps at first, and then learns all the same",
     ),
-    hints=(
-        "The slope is the rise divided by the distance.",
-        "The rise from the left point to the right one is `f(x + h) - f(x - h)`. How far apart are the points?",
+    answer=2,
+    why="In the first steps the loss jumps above 5. Later batches pull it back; at the end it is a little behind 0.1.",
+)
+
+predict_far_too_large = Prediction(
+    "AdamW likes a learning_rate of about 2e-3 here. What will 1e-1, fifty times as much, do?",
+    choices=(
+        "Fall faster: larger steps get there sooner",
+        "Jump, fall back to about 3.2, and stay there",
+        "Stay where it begins, at about 4.2: the steps cancel out",
     ),
-    solution="""
-        def central_difference(f, x, h):
-            return (f(x + h) - f(x - h)) / (2 * h)
-    """,
+    answer=1,
+    why="The first steps throw every weight far beyond its own size. What survives is how often each letter occurs.",
 )
 
 
-def _step(weights, gradients, move):
-    return [move(w, g) for w, g in zip(weights, gradients, strict=True)]
+# --- exercises ------------------------------------------------------------------------------------------
 
 
-sgd_step = Exercise(
-    name="sgd_step",
+def _tiny_model() -> tuple[GPT, Tensor, Tensor]:
+    """A GPT of a few hundred weights in float64, and a batch for it."""
+    with torch.random.fork_rng():  # the learner's own random numbers stay as they were
+        torch.manual_seed(5)
+        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8)).double()
+        return model, *torch.randint(7, (2, 6, 4))
+
+
+def _flat(model: GPT) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def _gradient(model: GPT, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+    trial = copy.deepcopy(model)
+    trial.zero_grad()
+    loss = trial(x, y)[1]
+    loss.backward()
+    return loss.item(), torch.cat([p.grad.flatten() for p in trial.parameters()])
+
+
+def _check_step_downhill(step_downhill) -> None:
+    """Two steps of the learner's on a tiny GPT: the first thing that is wrong is said with its likely cause."""
+    model, x, y = _tiny_model()
+    rate, earlier = 0.1, torch.zeros(())
+    for number in ("first", "second"):
+        before, (loss, gradient) = _flat(model), _gradient(model, x, y)
+        answer = step_downhill(model, x, y, rate)
+        moved = _flat(model) - before
+        known = {
+            "no weight has moved: call `backward`, and change `p` in place with `-=`": torch.zeros_like(moved),
+            "that goes uphill: a positive gradient means that the loss rises with the weight": rate * gradient,
+            "`learning_rate` plays no part in that; it says how far to go": -gradient,
+            "the size of the gradient is lost there, only its sign is left": -rate * gradient.sign(),
+            "the gradient of the step before is still in there: nothing has cleared `p.grad`": (
+                -rate * (gradient + earlier)
+            ),
+        }
+        if not torch.allclose(moved, -rate * gradient, rtol=1e-6, atol=1e-12):
+            reason = next((why for why, wrong in known.items() if torch.allclose(moved, wrong, atol=1e-12)), "")
+            raise Wrong(f"the {number} step: {reason or 'the weights have not moved by -learning_rate * gradient'}")
+        if not isinstance(answer, (int, float)) or abs(answer - loss) > 1e-6:
+            raise Wrong("the step is right, but return the loss before it as a number: `loss.item()`")
+        earlier = gradient
+
+
+step_downhill = Exercise(
+    name="step_downhill",
     title="One step downhill",
     difficulty=1,
-    minutes=5,
-    check=SameAs(
-        lambda weights, gradients, learning_rate: _step(weights, gradients, lambda w, g: w - learning_rate * g),
-        inputs=[([1.0, 1.0, 1.0], [2.0, -2.0, 0.0], 0.1), ([-0.5], [-0.3], 0.5)],
-        random_input=lambda rng: (
-            [rng.uniform(-2, 2) for _ in range(3)],
-            [rng.uniform(-2, 2) for _ in range(3)],
-            rng.uniform(0.01, 0.9),
-        ),
-        mistakes={
-            "that goes uphill: a positive gradient means that the loss rises with the weight": (
-                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w + lr * g)
-            ),
-            "`learning_rate` plays no part in that; it says how far to go": (
-                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - g)
-            ),
-            "that always goes down in value; a negative gradient must push the weight up": (
-                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - lr * abs(g))
-            ),
-            "that is the step alone; take it from the weight": lambda ws, gs, lr: _step(ws, gs, lambda w, g: -lr * g),
-            "the gradient is there, its size is not: the step is the learning rate times the gradient": (
-                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - lr * ((g > 0) - (g < 0)))
-            ),
-            "the gradient plays no part in that; it says which way to go, and how steep it is": (
-                lambda ws, gs, lr: _step(ws, gs, lambda w, g: w - lr)
-            ),
-        },
-    ),
+    minutes=6,
+    check=_check_step_downhill,
     hints=(
-        "Where the gradient is positive, the loss rises with the weight. Which way should the weight go?",
-        "The step is `learning_rate` times the gradient, and it goes against the gradient.",
-        "`w - learning_rate * g`",
+        "Which call finds all slopes and writes them into `.grad`?",
+        "Each weight goes against its own slope: minus, and `learning_rate` times the slope.",
+        "`loss.backward()`, then `p -= learning_rate * p.grad`, then `p.grad = None`.",
     ),
     solution="""
-        def sgd_step(weights, gradients, learning_rate):
-            return [w - learning_rate * g for w, g in zip(weights, gradients, strict=True)]
+        import torch
+
+        def step_downhill(model, x, y, learning_rate):
+            loss = model(x, y)[1]
+            loss.backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= learning_rate * p.grad
+                    p.grad = None
+            return loss.item()
     """,
     starter="""
-        def sgd_step(weights, gradients, learning_rate):
-            return [... for w, g in zip(weights, gradients, strict=True)]
+        def step_downhill(model, x, y, learning_rate):
+            loss = model(x, y)[1]
+            ...  # find all slopes
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= ...  # one step downhill
+                    ...  # clear the slope
+            return loss.item()
     """,
 )
 
@@ -101,7 +130,7 @@ gradient_by_hand = Exercise(
     name="gradient_by_hand",
     title="The chain rule, once by hand",
     difficulty=2,
-    minutes=12,
+    minutes=10,
     check=SameAs(
         _squared_error,
         inputs=[(2.0, 1.0, 3.0, 5.0), (1.0, 0.0, -2.0, 4.0)],
@@ -110,25 +139,25 @@ gradient_by_hand = Exercise(
             "half of it: the slope of a square is 2 times what is squared": (
                 lambda w, b, x, y: _squared_error(w, b, x, y, factor=1)
             ),
-            "in the first one the factor x is missing: when w rises by 1, the error rises by x": (
+            "the first one lacks the factor x: when w rises by 1, the error rises by x": (
                 lambda w, b, x, y: _squared_error(w, b, x, y, inner=1)
             ),
-            "the sign is turned round: the error is `w * x + b - y`, and it rises with w * x": (
+            "the sign is the wrong way round: the error is `w * x + b - y`, and it rises with w * x": (
                 lambda w, b, x, y: _squared_error(w, b, x, y, factor=-2)
             ),
-            "the two are right, in the wrong order: first the one for w": (
+            "both are right, in the wrong order: first the one for w": (
                 lambda w, b, x, y: _squared_error(w, b, x, y)[::-1]
             ),
-            "in the first one the factor is w; it should be x: when w rises by 1, the error rises by x": (
+            "the factor in the first one is w; it should be x: when w rises by 1, the error rises by x": (
                 lambda w, b, x, y: _squared_error(w, b, x, y, inner=w)
             ),
             "the second one is not 0: when b rises by 1, the error rises by 1": (
                 lambda w, b, x, y: (_squared_error(w, b, x, y)[0], 0.0)
             ),
-            "in the second one there is a factor b too many: when b rises by 1, the error rises by 1": (
+            "the second one has a factor b too many: when b rises by 1, the error rises by 1": (
                 lambda w, b, x, y: (_squared_error(w, b, x, y)[0], _squared_error(w, b, x, y)[1] * b)
             ),
-            "that is the one for w; that for b is asked for too": lambda w, b, x, y: _squared_error(w, b, x, y)[0],
+            "that is the one for w; return the one for b too": lambda w, b, x, y: _squared_error(w, b, x, y)[0],
         },
     ),
     hints=(
@@ -144,53 +173,255 @@ gradient_by_hand = Exercise(
 )
 
 
-def _scores(probabilities, right, ours, others):
-    return [ours(p) if i == right else others(p) for i, p in enumerate(probabilities)]
+def _onehot(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.one_hot(targets, logits.size(1)).to(logits)
 
 
-score_gradient = Exercise(
-    name="score_gradient",
+def _random_logits(rng) -> tuple[Tensor, Tensor]:
+    rows, columns = rng.randint(2, 5), rng.randint(6, 8)
+    logits = torch.tensor([[rng.gauss(0, 1) for _ in range(columns)] for _ in range(rows)], dtype=torch.float64)
+    return logits, torch.tensor([rng.randrange(columns) for _ in range(rows)])
+
+
+logits_gradient = Exercise(
+    name="logits_gradient",
     title="Where every gradient begins",
-    difficulty=3,
-    minutes=12,
+    difficulty=2,
+    minutes=10,
     check=SameAs(
-        lambda probabilities, right: _scores(probabilities, right, lambda p: p - 1, lambda p: p),
-        inputs=[([0.5, 0.25, 0.25], 1), ([0.9, 0.1], 0)],
-        random_input=lambda rng: (
-            (lambda x: [v / sum(x) for v in x])([rng.uniform(0.1, 1) for _ in range(4)]),
-            rng.randrange(4),
-        ),
+        lambda logits, targets: (logits.softmax(dim=1) - _onehot(logits, targets)) / len(targets),
+        inputs=[(torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2]))],
+        random_input=_random_logits,
         mistakes={
-            "turned round: the right character's score must be pushed up, so its gradient is negative": (
-                lambda ps, r: _scores(ps, r, lambda p: 1 - p, lambda p: -p)
+            "the loss is a mean over all guesses, so each one counts 1 / `len(targets)`": (
+                lambda logits, targets: logits.softmax(dim=1) - _onehot(logits, targets)
+            ),
+            "the wrong way round: the right score must go up, so its gradient is negative": (
+                lambda logits, targets: (_onehot(logits, targets) - logits.softmax(dim=1)) / len(targets)
             ),
             "these are the probabilities; the character that came gets 1 less": (
-                lambda ps, r: _scores(ps, r, lambda p: p, lambda p: p)
+                lambda logits, targets: logits.softmax(dim=1) / len(targets)
             ),
-            "the others are left alone there; their scores took probability away from the right one": (
-                lambda ps, r: _scores(ps, r, lambda p: p - 1, lambda p: 0)
+            "each row is one guess, so its probabilities add up to 1: softmax with `dim=1`": (
+                lambda logits, targets: (logits.softmax(dim=0) - _onehot(logits, targets)) / len(targets)
             ),
-            "that is the slope with respect to the probability, -1 / p; a score acts through softmax": (
-                lambda ps, r: _scores(ps, r, lambda p: -1 / p, lambda p: 0)
+            "you divide by all the numbers in `logits`; divide by the number of guesses": (
+                lambda logits, targets: (logits.softmax(dim=1) - _onehot(logits, targets)) / logits.numel()
             ),
-            "only the character that came gets 1 less; the others keep what they were given": (
-                lambda ps, r: _scores(ps, r, lambda p: p - 1, lambda p: p - 1)
+            "scores are not probabilities: `softmax` turns one into the other": (
+                lambda logits, targets: (logits - _onehot(logits, targets)) / len(targets)
             ),
-            "that is the one of the character that came; each score has a gradient": lambda ps, r: ps[r] - 1,
         },
     ),
     hints=(
-        "Look at the bars after “The more you beat m”: how high is the bar of a character that did not come?",
-        "The bar of a wrong character is the probability that it was given. All bars together add up to zero.",
-        "So the bar of the right character is its probability minus 1.",
+        "Three steps: scores to probabilities, 1 less for the character that came, and the mean over all guesses.",
+        "`F.one_hot(targets, logits.size(1))` has a 1 in each row where the character came, and 0 elsewhere.",
+        "`(logits.softmax(dim=1) - onehot) / len(targets)`.",
     ),
     solution="""
-        def score_gradient(probabilities, right):
-            return [p - 1 if i == right else p for i, p in enumerate(probabilities)]
+        import torch.nn.functional as F
+
+        def logits_gradient(logits, targets):
+            onehot = F.one_hot(targets, logits.size(1))
+            return (logits.softmax(dim=1) - onehot) / len(targets)
     """,
 )
 
-EXERCISES = [central_difference, sgd_step, gradient_by_hand, score_gradient]
+
+def _adamw(p, g, m, v, t, rate, **change):
+    """AdamW's step, or one with a typical mistake in it."""
+    beta1, beta2, decay = 0.9, 0.99, 0.1
+    m = beta1 * m + (change.get("share", 1 - beta1)) * g
+    v = beta2 * v + (1 - beta2) * (g if change.get("no_square") else g * g)
+    m_hat, v_hat = (m, v) if change.get("uncorrected") else (m / (1 - beta1**t), v / (1 - beta2**t))
+    step = m_hat / ((v_hat if change.get("no_root") else v_hat.abs() ** 0.5) + 1e-8)
+    step = -step if change.get("uphill") else step
+    return p - rate * (step + (0 if change.get("no_decay") else decay * p)), m, v
+
+
+_ADAMW_MISTAKES = {
+    "that goes uphill": {"uphill": True},
+    "the new gradient counts `1 - beta1` in the mean, so that both parts together make a whole": {"share": 1.0},
+    "`v` is the mean of the squares: `grad * grad`": {"no_square": True},
+    "`v_hat` is a square, so take its root: `v_hat.sqrt()`": {"no_root": True},
+    "the means start at 0 and are too small at first: divide them by `1 - beta**t`": {"uncorrected": True},
+    "the weight decay is missing: `decay * p` pulls every weight toward 0": {"no_decay": True},
+}
+
+
+def _check_adamw(adamw_step) -> None:
+    """Five steps of the learner's, beside torch.optim.AdamW with the same gradients."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        start, gradients = torch.randn(4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+    p = start.clone().requires_grad_()
+    optimizer = torch.optim.AdamW([p], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+    mine, m, v = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    wrong = {reason: (start, m, v) for reason in _ADAMW_MISTAKES}
+    for t, g in enumerate(gradients, 1):
+        p.grad = g.clone()
+        optimizer.step()
+        answer = adamw_step(mine.clone(), g.clone(), m.clone(), v.clone(), t, 0.01)
+        if not isinstance(answer, (tuple, list)) or len(answer) != 3:
+            raise Wrong("return three things: the new `p`, `m` and `v`")
+        mine, m, v = (part.detach() for part in answer)
+        wrong = {why: _adamw(*old, t, 0.01, **_ADAMW_MISTAKES[why]) for why, old in _with_gradient(wrong, g).items()}
+        if not torch.allclose(mine, p.detach(), rtol=1e-9, atol=1e-9):
+            reason = next((why for why, (other, *_) in wrong.items() if torch.allclose(mine, other, atol=1e-9)), "")
+            far = (mine - p.detach()).abs().max().item()
+            raise Wrong(f"after step {t}, `p` is {far:.1g} away from PyTorch's" + (f": {reason}" if reason else ""))
+
+
+def _with_gradient(states, g):
+    return {why: (p, g, m, v) for why, (p, m, v) in states.items()}
+
+
+adamw_step = Exercise(
+    name="adamw_step",
+    title="AdamW, equal to PyTorch's",
+    difficulty=2,
+    minutes=10,
+    check=_check_adamw,
+    hints=(
+        "Both means work alike: most of the old mean, and a little of what is new. The two parts add up to 1.",
+        "After t steps a mean that started at 0 holds only `1 - beta**t` of what it should. Divide by that.",
+        "`m_hat / (v_hat.sqrt() + 1e-8)` is the step, and `decay * p` is added to it.",
+    ),
+    solution="""
+        def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
+            m = beta1 * m + (1 - beta1) * grad
+            v = beta2 * v + (1 - beta2) * grad * grad
+            m_hat = m / (1 - beta1**t)
+            v_hat = v / (1 - beta2**t)
+            return p - rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * p), m, v
+    """,
+    starter="""
+        def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
+            m = beta1 * m + ...  # the mean of the gradients
+            v = beta2 * v + ...  # the mean of their squares
+            m_hat = m / ...  # both started at 0
+            v_hat = v / ...
+            return p - rate * (... + decay * p), m, v
+    """,
+)
+
+_TEXT = "the quick brown fox jumps over the lazy dog. " * 40
+_SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 12}
+_PLAIN = {"learning_rate": 1e-2, "warmup_iters": 0, "schedule": "constant", "grad_clip": 0.0, "weight_decay": 0.0}
+_QUIET = {"eval_interval": 1000, "eval_iters": 1, "log_interval": 1, "device": "cpu"}
+
+
+def _loop(data, config, *, clear=True, step_first=False, key=lambda s: s, seed=None, stream=0, sign=1, **adamw):
+    """The training loop, or one with a typical mistake in it."""
+    generator = torch.Generator().manual_seed(config.seed if seed is None else seed)
+    model, losses = GPT(config.model_config(data.vocab_size), generator), []
+    settings = {"lr": sign * config.learning_rate, "betas": (config.beta1, config.beta2), "weight_decay": 0.0}
+    settings |= adamw
+    optimizer = torch.optim.AdamW(model.parameters(), **{**settings, "lr": abs(settings["lr"])}, maximize=sign < 0)
+    for step in range(config.max_iters):
+        batch_key = (config.seed, stream, key(step))
+        offsets = sample_offsets(data.train, config.block_size, config.batch_size, batch_key)
+        loss = model(*make_batch(data.train, offsets, config.block_size))[1]
+        if clear:
+            optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+_LOOP_MISTAKES = {
+    "the gradients of earlier steps are still in there: call `zero_grad` in each step": {"clear": False},
+    "every step reads the same batch: its number belongs in the key, `(config.seed, 0, step)`": {"key": lambda s: 0},
+    "AdamW's own `betas` are (0.9, 0.999); the Trainer uses `(config.beta1, config.beta2)`": {"betas": (0.9, 0.999)},
+    "AdamW decays weights by 0.01 unless you say `weight_decay=0`": {"weight_decay": 0.01},
+    "AdamW takes 0.001 unless you say `lr=config.learning_rate`": {"lr": 1e-3},
+    "that goes uphill": {"sign": -1},
+    "the weights never move: does the optimizer `step`?": {"lr": 0.0},
+}
+_FIRST_MISTAKES = {
+    "other initial weights: give the model the generator `torch.Generator().manual_seed(config.seed)`": {"seed": 3},
+    "other windows: the key of a training batch is `(config.seed, 0, step)`, from step 0 on": {"key": lambda s: s + 1},
+}
+
+
+def _check_train(train) -> None:
+    """The learner's losses beside the Trainer's, for two seeds: equal to 1e-5, or bit for bit with `fused=True`."""
+    data = Dataset.from_text(_TEXT)
+    with torch.random.fork_rng():
+        for seed in (1337, 7):
+            config = TrainConfig(**_SMALL, **_PLAIN, **_QUIET, seed=seed)
+            wants = [event.loss for event in Trainer(config, data) if isinstance(event, TrainStep)]
+            got = train(data, config)
+            if hasattr(got, "tolist"):
+                got = got.tolist()
+            if not isinstance(got, (list, tuple)) or len(got) != len(wants):
+                raise Wrong(f"return a list of {len(wants)} losses, one for each of `config.max_iters` steps")
+            if not all(isinstance(loss, (int, float)) for loss in got):
+                raise Wrong("the losses should be plain numbers: `loss.item()`")
+            _compare(got, wants, data, config)
+
+
+def _compare(got, wants, data, config) -> None:
+    far = [abs(a - b) for a, b in zip(got, wants, strict=True)]
+    if max(far) < 1e-5:
+        return
+    step = next(i for i, difference in enumerate(far) if difference >= 1e-5)
+    if step == 0:
+        known = _FIRST_MISTAKES
+        told = f"with seed {config.seed}, the first loss is {got[0]:.4f}; the Trainer's is {wants[0]:.4f}"
+        at = slice(0, 1)
+    else:
+        known, at = _LOOP_MISTAKES, slice(None)
+        told = (
+            f"with seed {config.seed}, the losses agree until step {step}; then {got[step]:.4f}, not {wants[step]:.4f}"
+        )
+    for reason, change in known.items():
+        if max(abs(a - b) for a, b in zip(got[at], _loop(data, config, **change)[at], strict=True)) < 1e-5:
+            raise Wrong(f"{told}: {reason}")
+    raise Wrong(told)
+
+
+train = Exercise(
+    name="train",
+    title="A training loop of your own, equal to the Trainer's",
+    difficulty=3,
+    minutes=20,
+    check=_check_train,
+    hints=(
+        "In this order: generator, model, optimizer, an empty list; then the loop over `range(config.max_iters)`.",
+        "In the loop: a batch, the loss, `zero_grad`, `backward`, `step`, and `loss.item()` into the list. The batch: "
+        "`sample_offsets(data.train, config.block_size, config.batch_size, (config.seed, 0, step))` and `make_batch`.",
+        "`torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(config.beta1, config.beta2), "
+        "weight_decay=0, fused=True)`.",
+    ),
+    solution="""
+        import torch
+        from gptlib import GPT
+        from gptlib.dataset import make_batch, sample_offsets
+
+        def train(data, config):
+            generator = torch.Generator().manual_seed(config.seed)
+            model = GPT(config.model_config(data.vocab_size), generator)
+            betas = (config.beta1, config.beta2)
+            optimizer = torch.optim.AdamW(
+                model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=0, fused=True
+            )
+            losses = []
+            for step in range(config.max_iters):
+                key = (config.seed, 0, step)
+                offsets = sample_offsets(data.train, config.block_size, config.batch_size, key)
+                x, y = make_batch(data.train, offsets, config.block_size)
+                loss = model(x, y)[1]
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+            return losses
+    """,
+)
+
+EXERCISES = [step_downhill, gradient_by_hand, logits_gradient, adamw_step, train]
 
 QUIZ = Quiz(
     "04",
@@ -205,18 +436,17 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "The weight should get smaller.",
-                    "The other way round. The loss falls when the weight rises, so the step, minus the learning rate "
+                    "The other way round. The loss falls when the weight rises, so a step, minus the learning rate "
                     "times the gradient, goes up.",
                 ),
                 Choice(
-                    "If the weight rises a little, the loss falls a little.",
-                    "About 0.08 times as much as the weight rises, as long as the move is small. So a step of training "
-                    "moves it up.",
+                    "Raise it a little, and the loss falls.",
+                    "By about 0.08 times as much as the weight rises, as long as the move is small.",
                     right=True,
                 ),
                 Choice(
-                    "The weight is negative.",
-                    "The gradient says nothing about where the weight stands, only how the loss changes when it moves.",
+                    "The weight itself is negative.",
+                    "The gradient says nothing about the weight's value, only how the loss changes when it moves.",
                 ),
             ],
         ),
@@ -224,20 +454,17 @@ QUIZ = Quiz(
             "The gradient of a weight is zero. What follows?",
             [
                 Choice(
-                    "It has its best value.",
-                    "It may: the bottom of a valley is level. But so are the top of a hill and a plain. And it would "
-                    "be the best value only as long as all other weights stay where they are.",
-                ),
-                Choice(
                     "A small move of it changes next to nothing, for now.",
-                    "That is all that it says. You have seen a key bias, whose loss is level everywhere, and by the "
-                    "slider you have found the bottom of a valley.",
+                    "That is all. It may be the bottom of a valley, the top of a hill, or a plain.",
                     right=True,
                 ),
                 Choice(
-                    "The training is over.",
-                    "One of 344,832 weights sees no slope, on one batch. The others do, and when they move, this slope "
-                    "may change too.",
+                    "It has its best value, and it can stay there from now on.",
+                    "It may: the bottom of a valley is level. But when the other weights move, the valley moves too.",
+                ),
+                Choice(
+                    "The training is over: nothing can get better now.",
+                    "One of 344,832 weights sees no slope, on one batch. The others do.",
                 ),
             ],
         ),
@@ -245,19 +472,17 @@ QUIZ = Quiz(
             "Weight A has the gradient 0.5, weight B has 0.05. What follows?",
             [
                 Choice(
-                    "A is ten times as wrong as B.",
-                    "How far a weight is from a better value is not what a slope tells. A steep wall may be near the "
-                    "bottom, and a gentle slope far from it.",
+                    "A is ten times as far from its best value as B.",
+                    "A slope is a steepness, not a distance. A steep wall may be close to the bottom.",
                 ),
                 Choice(
-                    "A must move ten times as far as B to reach its best value.",
-                    "A slope is a direction and a steepness here, not a distance. How far to go is decided by the "
-                    "learning rate and the optimiser, and too far makes it worse.",
-                ),
-                Choice(
-                    "The same small move changes the loss ten times as much by A as by B.",
+                    "The same small move of A changes the loss ten times as much.",
                     "That is what a slope is: the change of the loss per unit of the weight, for small moves.",
                     right=True,
+                ),
+                Choice(
+                    "AdamW will move A ten times as far as B in the next step.",
+                    "AdamW divides each gradient by its own usual size. Plain gradient descent would.",
                 ),
             ],
         ),
@@ -266,77 +491,93 @@ QUIZ = Quiz(
             [
                 Choice(
                     "The weights: they move a little downhill.",
-                    "Not one of them. Moving the weights is a line of its own: `p -= learning_rate * p.grad`, or "
-                    "`optimizer.step()`.",
+                    "Not one of them. Moving is a line of its own: `p -= rate * p.grad`, or `optimizer.step()`.",
                 ),
+                Choice("Nothing: it returns the gradients.", "It returns None, and leaves the gradients in `.grad`."),
                 Choice(
-                    "Nothing, it returns the gradients.",
-                    "It returns None. It leaves the gradients in `.grad`, beside each weight.",
-                ),
-                Choice(
-                    "The `.grad` of each weight.",
-                    "It adds the gradient of this loss to what stands there. The weights themselves stay as they are.",
+                    "The `.grad` of every weight.",
+                    "It adds the gradient of this loss to what is there. The weights stay as they are.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "Your loop never says `p.grad = None`. What happens?",
+            "Which order of these lines breaks training?",
             [
                 Choice(
-                    "Nothing: each `backward()` writes over the old gradient.",
-                    "It adds to it. You have seen twice the gradient after the second `backward()`.",
+                    "`zero_grad()`, loss, `backward()`, `step()`",
+                    "Fine, and the most common one: old slopes are cleared before new ones are added.",
                 ),
                 Choice(
-                    "Each step uses the sum of all gradients so far.",
-                    "Also those from where the weights stood long ago. In lesson 05 adding up is wanted, within one "
-                    "step; after the step it has to be cleared.",
+                    "loss, `backward()`, `zero_grad()`, `step()`",
+                    "The slopes are cleared before the step can use them, so no weight ever moves.",
                     right=True,
                 ),
                 Choice(
-                    "PyTorch raises an error.",
-                    "That would be kind, but adding up is a feature, so there is no error: only a strange loss curve.",
+                    "loss, `zero_grad()`, `backward()`, `step()`",
+                    "Fine: the loss does not touch `.grad`, so clearing may come before it or after it.",
+                ),
+                Choice(
+                    "loss, `backward()`, `step()`, `zero_grad()`",
+                    "Fine: this clears for the next step. You have written it this way in the first loop.",
                 ),
             ],
         ),
         Question(
-            "You take one step against the gradient of all weights, and the loss of the same batch is higher than "
-            "before. The code is right. How can that be?",
+            "Your own loop: the loss rises in every single step, from 4.2 to 30, even with a tiny learning rate. Is it "
+            "a bug?",
             [
                 Choice(
-                    "The step was too long: the curve bends, and the tangent holds only nearby.",
-                    "Halve the learning rate often enough, and the loss falls. The gradient promises nothing about "
-                    "what lies far away.",
+                    "No: batches differ, so the loss may rise.",
+                    "It may rise now and then. In every step, and with a tiny rate, is no chance.",
+                ),
+                Choice(
+                    "No: the learning rate is still too large.",
+                    "You have made it tiny. A small enough step downhill lowers the loss.",
+                ),
+                Choice(
+                    "Yes: it steps uphill, a sign is wrong.",
+                    "A plus where a minus belongs. Every step then does what the gradient forbids.",
                     right=True,
-                ),
-                Choice(
-                    "The gradient was wrong.",
-                    "The gradient is exact, to the last digits: you have compared it with differences. It is exact at "
-                    "one point.",
-                ),
-                Choice(
-                    "That is chance: another batch was used.",
-                    "Another batch has another loss, but here it was the same one.",
                 ),
             ],
         ),
         Question(
-            "The gradients of block 3 are much smaller than those of the embeddings. What does AdamW make of that?",
+            "One step against the gradient of all weights, and the loss of the same batch is higher than before. "
+            "The code is right. How can that be?",
             [
                 Choice(
-                    "Block 3 hardly learns.",
-                    "With plain gradient descent it would move far less than the embeddings. AdamW divides each "
-                    "gradient by its usual size, and the updates come out about alike.",
-                ),
-                Choice(
-                    "Updates of about the same share of the weights in all layers.",
-                    "It divides each gradient by the size that it usually has. What is left is the direction, and how "
-                    "steadily the gradients agree on it.",
+                    "The step was too long for a curve that bends.",
+                    "Halve the learning rate often enough, and the loss falls. The tangent holds only nearby.",
                     right=True,
                 ),
                 Choice(
-                    "Larger updates in block 3, to make up for it.",
-                    "It makes up for the size, and no more than that: compare the lines on the right.",
+                    "The gradient was wrong: rounding has spoiled it.",
+                    "You have compared it with a nudge, and it agreed. It is exact, but only at one point.",
+                ),
+                Choice(
+                    "Chance: another batch has another loss.",
+                    "Another batch has another loss, but this was the same one.",
+                ),
+            ],
+        ),
+        Question(
+            "A paper trains with plain gradient descent at a learning rate of 0.1. You switch to AdamW and keep 0.1. "
+            "What happens?",
+            [
+                Choice(
+                    "The same, a little faster: AdamW is better.",
+                    "Not at this rate. In AdamW the number means something else.",
+                ),
+                Choice(
+                    "It fails: now every weight moves by about 0.1.",
+                    "The weights themselves are about 0.06. A step in AdamW is about one learning rate for every "
+                    "weight, however small its gradient is.",
+                    right=True,
+                ),
+                Choice(
+                    "Nothing changes: gradients decide how far to go.",
+                    "In gradient descent they do. AdamW divides that size away.",
                 ),
             ],
         ),
@@ -350,25 +591,16 @@ RECALL = Quiz(
             "Lesson 02: `batch_size` is 16 and `block_size` is 32. The loss of a batch is the mean over how many "
             "guesses?",
             [
-                Choice(
-                    "16", "One per piece of text would waste most of it: every position guesses its next character."
-                ),
-                Choice("32", "That many in each piece of text, and there are 16 pieces."),
-                Choice(
-                    "512",
-                    "16 pieces with 32 positions each. The loss of the batch is the mean of their surprises.",
-                    right=True,
-                ),
+                Choice("16", "One per sequence would waste most of it: every position guesses its next character."),
+                Choice("32", "That many in each sequence, and there are 16 sequences."),
+                Choice("512", "16 sequences with 32 positions each, and the mean of their surprises.", right=True),
             ],
         ),
         Question(
             "Lesson 03: a model gave the character that really came the probability 1/2. What was its loss there?",
             [
-                Choice(
-                    "0.5",
-                    "The loss is not the probability that was missed. It is minus the natural logarithm of p.",
-                ),
-                Choice("About 0.7", "−ln(1/2) = 0.69 nats, which is 1 bit: one toss of a coin.", right=True),
+                Choice("About 0.7", "−ln(1/2) = 0.69 nats: one toss of a coin.", right=True),
+                Choice("0.5", "The loss is not the probability that was missed. It is −ln p."),
                 Choice("About −0.7", "That is ln p. The loss is minus that: surprise is never negative."),
             ],
         ),
@@ -376,19 +608,15 @@ RECALL = Quiz(
             "Lesson 03: the losses of two training batches, one step apart, are 2.31 and 2.38. Has the step made "
             "the model worse?",
             [
-                Choice(
-                    "Yes, the loss has risen.",
-                    "The two losses are of different batches. The second one may just hold harder text.",
-                ),
+                Choice("Yes, the loss has risen.", "The losses are of different batches. The second may be harder."),
                 Choice(
                     "These two numbers cannot tell.",
-                    "Batches differ by more than one step changes. In this lesson we hold the batch fixed, and then "
-                    "the loss can tell.",
+                    "Batches differ by more than one step changes. Below we hold the batch fixed, and then they can.",
                     right=True,
                 ),
                 Choice(
                     "No, a step of training always lowers the loss.",
-                    "Not always, as you will see in this lesson, not even on the very batch that it learns from.",
+                    "Not always, as you will see below, not even on the very batch that it learns from.",
                 ),
             ],
         ),

@@ -1,55 +1,51 @@
 """Lesson 05: a large batch in a small memory."""
 
+import copy
+
 import torch
 
+from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
-from course.lessons.lesson_05_exhibits import (
-    averaged_means,
-    counted_micro_steps,
-    forgot_to_divide,
-    logged_the_last,
-    multiplied_the_sum,
-    never_cleared,
+from course.lessons.lesson_05_museum import (
+    PROGRAMS,
+    drawn_as,
+    program_1,
+    program_2,
+    program_3,
+    program_4,
+    program_5,
+    program_6,
 )
 from gptlib.config import GPTConfig
 from gptlib.model import GPT
 
-tokens_per_step = Exercise(
-    name="tokens_per_step",
-    title="How many tokens does one step learn from?",
-    difficulty=1,
-    minutes=3,
-    check=SameAs(
-        lambda batch_size, gradient_accumulation_steps, block_size: (
-            batch_size * gradient_accumulation_steps * block_size
-        ),
-        inputs=[(8, 4, 32), (12, 40, 1024)],
-        random_input=lambda rng: (rng.randint(2, 64), rng.randint(2, 64), rng.randint(16, 1024)),
-        mistakes={
-            "those are sequences; each of them has `block_size` tokens": lambda b, a, t: b * a,
-            "those are the tokens of one micro-batch; a step has `gradient_accumulation_steps` of them": (
-                lambda b, a, t: b * t
-            ),
-            "the batch is not shared out among the micro-batches: each has `batch_size` sequences of its own": (
-                lambda b, a, t: b * t / a
-            ),
-        },
+predict_split = Prediction(
+    "You go from 32 sequences at once, (32, 1), to one at a time, (1, 32). What happens to the training curve?",
+    choices=(
+        "Nothing at all: it stays the same curve, and only the time changes",
+        "It gets much noisier: one sequence says less than 32",
+        "It falls 32 times more slowly: most passes make no update",
     ),
-    hints=(
-        "A step reads `gradient_accumulation_steps` micro-batches.",
-        "A micro-batch has `batch_size` sequences, and a sequence `block_size` tokens.",
-    ),
-    solution="""
-        def tokens_per_step(batch_size, gradient_accumulation_steps, block_size):
-            return batch_size * gradient_accumulation_steps * block_size
-    """,
+    answer=0,
+    why="Each step still averages the same 32 sequences. Run both, and compare the thin lines and the seconds.",
 )
+
+
+# --- exercises ------------------------------------------------------------------------------------------
 
 
 def _flat(model: GPT) -> torch.Tensor:
     """All gradients in a row, in float64; empty if there are none."""
     gradients = [p.grad.flatten().double() for p in model.parameters() if p.grad is not None]
     return torch.cat(gradients) if gradients else torch.zeros(0)
+
+
+def _tiny(sequences: int) -> tuple[GPT, torch.Tensor, torch.Tensor]:
+    """A GPT of a few hundred weights, and sequences for it."""
+    with torch.random.fork_rng():  # the learner's own random numbers stay as they were
+        torch.manual_seed(5)
+        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8)).double()
+        return model, *torch.randint(7, (2, sequences, 4))
 
 
 def _full_gradient(model: GPT, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -59,78 +55,77 @@ def _full_gradient(model: GPT, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor
 
 
 def _check_accumulate(accumulate) -> None:
-    """The learner's loop on a very small GPT, with 12 sequences in micro-batches of 3."""
-    with torch.random.fork_rng():  # the learner's own random numbers stay as they were
-        torch.manual_seed(5)
-        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8))
-        x, y = torch.randint(7, (2, 12, 4))
-    batch_size, steps = 3, 4
-    parts = [_full_gradient(model, x[i : i + 3], y[i : i + 3]) for i in range(0, 12, 3)]
-    whole, last, loss = sum(parts) / steps, parts[-1], model(x, y)[1].item()
+    """The learner's loop on a very small GPT: 32 sequences in portions of 10, 10, 10 and 2."""
+    model, x, y = _tiny(32)
+    portions = list(zip(x.split(10), y.split(10), strict=True))
+    parts = [_full_gradient(model, *portion) for portion in portions]
+    whole, loss = _full_gradient(model, x, y), model(x, y)[1].item()
     model.zero_grad(set_to_none=True)
     at_once = []
     with model.register_forward_pre_hook(lambda _, arguments: at_once.append(len(arguments[0]))):
-        answer = accumulate(model, x, y, batch_size)
-    if max(at_once, default=0) > batch_size:
-        raise Wrong(f"{max(at_once)} sequences went through the model at once; no more than `batch_size`, 3, may")
+        answer = accumulate(model, x, y, 10)
+    if max(at_once, default=0) > 10:
+        raise Wrong(f"{max(at_once)} sequences went through the model at once; no more than `batch_size`, 10, may")
     try:
         answer = float(answer)
     except (TypeError, ValueError):
-        raise Wrong("give back the loss over all of `x`, a number") from None
+        raise Wrong("return the loss over all of `x`, a number") from None
     got = _flat(model)
     if got.shape != whole.shape or not got.any():
         raise Wrong("the weights have no gradient afterwards: call `backward`, and do not clear the gradient after it")
-    if any(torch.allclose(got, last * factor, rtol=1e-3, atol=1e-6) for factor in (1, 1 / steps, 1 / batch_size)):
-        raise Wrong("only the last micro-batch is left in the gradient: clear it once, before the loop, not in it")
-    factor = (got @ whole / (whole @ whole)).item()
-    if not torch.allclose(got, whole * factor, rtol=1e-3, atol=1e-5):
-        raise Wrong("the gradient points elsewhere than that of the whole batch: does each micro-batch count once?")
-    reasons = {
-        4: "you have the sum of the 4 micro-batches' gradients; divide each loss by their number, to get the mean",
-        4 / 3: "that divides by `batch_size`, 3; each loss is a mean already: divide by how many losses there are, 4",
-        1 / 3: "that divides by the number of sequences, 12; each loss is a mean already: divide by their number, 4",
+    sizes = [10, 10, 10, 2]
+    known = {
+        "every portion counts the same there, but the last one has only 2 sequences: a mean of means is not the mean": (
+            sum(parts) / 4
+        ),
+        "you have the sum of the portions' gradients; each should count by its share of the sequences": sum(parts),
+        "multiply by the sequences of the portion, and also divide by all 32": (
+            sum(n * part for n, part in zip(sizes, parts, strict=True))
+        ),
+        "each loss is a mean over its portion already, so dividing by 32 alone makes it too small": sum(parts) / 32,
+        "that divides by `batch_size`, 10; ask how many sequences of the 32 the portion has": sum(parts) / 10,
     }
-    for wrong, reason in reasons.items():
-        if abs(factor - wrong) < 0.01:
-            raise Wrong(f"12 sequences in micro-batches of 3: the gradient is {factor:.2g} times as long: {reason}")
-    if abs(factor - 1) > 1e-3:
-        raise Wrong(f"12 sequences in micro-batches of 3: the gradient is {factor:.2g} times as long as it should be")
-    if abs(answer - loss) > 1e-3:
+    for part, n in zip(parts[-1:], sizes[-1:], strict=True):
+        if any(torch.allclose(got, part * factor, rtol=1e-6, atol=1e-12) for factor in (1, 1 / 4, n / 32, 1 / 10)):
+            raise Wrong("only the last portion is left in the gradient: clear it once, before the loop, not in it")
+    for reason, gradient in known.items():
+        if torch.allclose(got, gradient, rtol=1e-6, atol=1e-12):
+            raise Wrong(f"32 sequences in portions of 10, 10, 10 and 2: {reason}")
+    if not torch.allclose(got, whole, rtol=1e-6, atol=1e-12):
+        raise Wrong("the gradient is not that of the whole batch: does each sequence count once?")
+    if abs(answer - loss) > 1e-6:
         raise Wrong(
-            f"the gradient is right, but the loss that you give back is {answer / loss:.2g} times that of the whole "
-            "batch: it is the mean of the micro-batches' losses"
+            f"the gradient is right, but the loss that you return is {answer / loss:.2g} times the batch's loss"
         )
 
 
 accumulate = Exercise(
     name="accumulate",
-    title="The gradient of a large batch, bit by bit",
+    title="Portions that do not divide evenly",
     difficulty=2,
     minutes=10,
     check=_check_accumulate,
     hints=(
-        "`backward` adds to the gradients that are there. So after the loop they hold a sum. What do you want to hold?",
-        "The mean of n numbers is the sum of each divided by n. Here n is the number of micro-batches.",
-        "`len(micro_batches)`.",
+        "`loss` is a mean over the portion. How much of the mean over all sequences comes from this portion?",
+        "A portion of 2 sequences out of 32 counts 2/32.",
+        "`len(micro_x) / len(x)`.",
     ),
     solution="""
         def accumulate(model, x, y, batch_size):
-            micro_batches = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
             model.zero_grad()
             total = 0.0
-            for micro_x, micro_y in micro_batches:
-                loss = model(micro_x, micro_y)[1] / len(micro_batches)
+            for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
+                loss = model(micro_x, micro_y)[1] * len(micro_x) / len(x)
                 loss.backward()
                 total += loss.item()
             return total
     """,
     starter="""
         def accumulate(model, x, y, batch_size):
-            micro_batches = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
             model.zero_grad()
             total = 0.0
-            for micro_x, micro_y in micro_batches:
-                loss = model(micro_x, micro_y)[1] / ...
+            for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
+                loss = model(micro_x, micro_y)[1] * ...
                 loss.backward()
                 total += loss.item()
             return total
@@ -138,76 +133,122 @@ accumulate = Exercise(
 )
 
 
-def _settings_that_fit(memory, fixed, per_sequence, sequences):
-    fitting = [n for n in range(1, sequences + 1) if sequences % n == 0 and fixed + n * per_sequence <= memory]
-    return max(fitting), sequences // max(fitting)
+def _check_gradient_test(gradient_test) -> None:
+    """The learner's test has to pass a good step and to catch bad ones, by how far off they are."""
+    model, x, y = _tiny(12)
+
+    def step(model, x, y, divide=4, clear=True):
+        if clear:
+            model.zero_grad()
+        for micro_x, micro_y in zip(x.split(3), y.split(3), strict=True):
+            (model(micro_x, micro_y)[1] / divide).backward()
+
+    trials = {
+        "a step that is right": (step, 0.0),
+        "a step that forgets to divide by 4": (lambda *args: step(*args, divide=1), 3.0),
+        "a step that divides by 8 instead of 4": (lambda *args: step(*args, divide=8), 0.5),
+        "a step that does not clear old gradients": (lambda *args: step(*args, clear=False), 1.0),
+    }
+    for what, (program, want) in trials.items():
+        trial = copy.deepcopy(model)
+        if "clear" in what:  # what an earlier step has left
+            _full_gradient(trial, x, y)
+        got = gradient_test(trial, x, y, program)
+        try:
+            got = float(got)
+        except (TypeError, ValueError):
+            raise Wrong("return one number: how far off the gradient is") from None
+        if abs(got - want) < 1e-6:
+            continue
+        told = f"for {what}, your test gives {got:.3g}, not {want:.3g}"
+        if "clear" in what:
+            raise Wrong(f"{told}: the old gradient must still be there when `step` begins, so test a copy of the model")
+        length = _full_gradient(model, x, y).norm().item()
+        if want and abs(got - want * length) < 1e-6:
+            raise Wrong(f"{told}: divide by the length of the whole batch's gradient")
+        if want and abs(got - want**2) < 1e-6:
+            raise Wrong(f"{told}: that is the square; take the root, or use `norm()`")
+        if not want and abs(got - 1) < 1e-6:
+            raise Wrong(f"{told}: that is a ratio of lengths, or one of the two gradients is missing")
+        if want and got < 1e-6:
+            raise Wrong(f"{told}: you compare a gradient with itself. `.grad` is overwritten: keep a copy of it")
+        raise Wrong(told)
 
 
-def _room(memory, fixed, per_sequence):
-    return int((memory - fixed) // per_sequence)
-
-
-settings_that_fit = Exercise(
-    name="settings_that_fit",
-    title="Settings for the memory that you have",
+gradient_test = Exercise(
+    name="gradient_test",
+    title="The test that catches it",
     difficulty=3,
     minutes=12,
+    check=_check_gradient_test,
+    hints=(
+        "Two gradients: that of `model(x, y)[1]`, all at once, and what `step` leaves in `.grad`, each as a long row: "
+        "`torch.cat([p.grad.flatten() for p in model.parameters()])`.",
+        "Take the first one from `copy.deepcopy(model)`, cleared, so that `model` is untouched when `step` gets it.",
+        "`((got - want).norm() / want.norm()).item()`.",
+    ),
+    solution="""
+        import copy
+        import torch
+
+        def gradient_test(model, x, y, step):
+            whole = copy.deepcopy(model)
+            whole.zero_grad()
+            whole(x, y)[1].backward()
+            want = torch.cat([p.grad.flatten() for p in whole.parameters()])
+            step(model, x, y)
+            got = torch.cat([p.grad.flatten() for p in model.parameters()])
+            return ((got - want).norm() / want.norm()).item()
+    """,
+)
+
+
+def _random_gradients(rng) -> tuple[torch.Tensor]:
+    rows = rng.randint(4, 9)
+    return (torch.tensor([[rng.gauss(1, 2) for _ in range(6)] for _ in range(rows)], dtype=torch.float64),)
+
+
+def _critical(gradients, noise=lambda g: g.std(dim=0).norm(), signal=lambda g: g.mean(dim=0).norm(), power=2):
+    return ((noise(gradients) / signal(gradients)) ** power).item()
+
+
+critical_batch_size = Exercise(
+    name="critical_batch_size",
+    title="How large a batch is worth it?",
+    difficulty=2,
+    minutes=8,
     check=SameAs(
-        _settings_that_fit,
-        inputs=[(1000, 200, 50, 96), (1000, 200, 5, 96), (500, 400, 60, 8)],
-        random_input=lambda rng: (rng.randint(4000, 9000), rng.randint(500, 1500), rng.randint(90, 900), 48),
+        _critical,
+        inputs=[(torch.tensor([[3.0, 0.0], [1.0, 2.0], [2.0, -2.0]]),)],
+        random_input=_random_gradients,
         mistakes={
-            "that leaves a rest: `batch_size` has to divide `sequences`": lambda memory, fixed, each, sequences: (
-                (n := min(_room(memory, fixed, each), sequences)),
-                sequences // n,
+            "that is noise / signal of one sequence; noise falls with the root of the batch, so square it": (
+                lambda g: _critical(g, power=1)
             ),
-            "the product is not `sequences`: take a `batch_size` that divides it": (
-                lambda memory, fixed, each, sequences: (
-                    (n := min(_room(memory, fixed, each), sequences)),
-                    -(-sequences // n),
-                )
+            "upside down: noise divided by signal": lambda g: 1 / _critical(g),
+            "average over the sequences, `dim=0`, not over the weights": (
+                lambda g: _critical(g, lambda g: g.std(dim=1).norm(), lambda g: g.mean(dim=1).norm())
             ),
-            "`batch_size` is at most `sequences`, however much room there is, and has to divide it": (
-                lambda memory, fixed, each, sequences: ((n := _room(memory, fixed, each)), sequences // n)
-            ),
-            "all of them at once do not fit into `memory`: split them": (
-                lambda memory, fixed, each, sequences: (sequences, 1)
-            ),
-            "that does not fit: `fixed` is taken whatever the batch, so it leaves less room": (
-                lambda memory, fixed, each, sequences: _settings_that_fit(memory, 0, each, sequences)
-            ),
-            "that fits, but it is slow: take the largest `batch_size` that fits": (
-                lambda memory, fixed, each, sequences: (1, sequences)
-            ),
-            "the order is (`batch_size`, `gradient_accumulation_steps`)": (
-                lambda memory, fixed, each, sequences: _settings_that_fit(memory, fixed, each, sequences)[::-1]
+            "the signal is the length of the mean gradient, not the mean of the lengths": (
+                lambda g: _critical(g, signal=lambda g: g.norm(dim=1).mean())
             ),
         },
     ),
     hints=(
-        "A micro-batch of n sequences takes `fixed + n * per_sequence`. It has to be at most `memory`.",
-        "Go through n = 1 ... `sequences`, and keep those that fit and that divide `sequences`: `sequences % n == 0`.",
-        "The largest of them is the `batch_size`; `sequences // batch_size` are the steps.",
+        "Signal: the length of the mean of the rows. Noise: the length of their standard deviation. Both over `dim=0`.",
+        "With n sequences the noise is noise / √n. For which n is it as long as the signal?",
+        "`(gradients.std(dim=0).norm() / gradients.mean(dim=0).norm()) ** 2`.",
     ),
     solution="""
-        def settings_that_fit(memory, fixed, per_sequence, sequences):
-            batch_size = 1
-            for n in range(1, sequences + 1):
-                if sequences % n == 0 and fixed + n * per_sequence <= memory:
-                    batch_size = n
-            return batch_size, sequences // batch_size
+        def critical_batch_size(gradients):
+            noise = gradients.std(dim=0).norm()
+            signal = gradients.mean(dim=0).norm()
+            return ((noise / signal) ** 2).item()
     """,
 )
 
-MUSEUM = [
-    forgot_to_divide,
-    multiplied_the_sum,
-    never_cleared,
-    logged_the_last,
-    counted_micro_steps,
-    averaged_means,
-]
-EXERCISES = [tokens_per_step, accumulate, settings_that_fit, *MUSEUM]
+MUSEUM = [program_1, program_2, program_3, program_4, program_5, program_6]
+EXERCISES = [drawn_as, *PROGRAMS, accumulate, gradient_test, critical_batch_size]
 
 QUIZ = Quiz(
     "05",
@@ -217,38 +258,37 @@ QUIZ = Quiz(
             "of the weights learn from?",
             [
                 Choice(
-                    "256: the batch has 8 sequences, and accumulation only splits it",
-                    "`batch_size` is the micro-batch. It is not split any further: four such batches make a step.",
-                ),
-                Choice(
                     "1,024",
-                    "8 sequences × 4 micro-batches × 32 tokens. (In some libraries, batch size means the total; look "
-                    "it up.)",
+                    "8 sequences × 4 micro-batches × 32 tokens. (In some libraries, batch size means the total.)",
                     right=True,
                 ),
                 Choice(
+                    "256: accumulation only splits the 8",
+                    "`batch_size` is the micro-batch. It is not split any further: four such batches make a step.",
+                ),
+                Choice(
                     "64: each micro-batch has 2 sequences",
-                    "That would be a batch of 8 cut into 4. Here, `batch_size` says how large each piece is.",
+                    "That would be a batch of 8 cut into 4. Here, `batch_size` says how large each portion is.",
                 ),
             ],
         ),
         Question(
-            "You go from (32, 1) to (8, 4) and nothing else changes; dropout is 0. How does the loss curve change?",
+            "A paper takes 524,288 tokens a step. Your GPUs hold 16 sequences of 1,024 tokens each, and there are 4 of "
+            "them. What is `gradient_accumulation_steps` in this library?",
             [
                 Choice(
-                    "It gets noisier: 8 sequences say less than 32.",
-                    "One step still averages 32 sequences. They only do not pass through the model at the same time.",
+                    "8: each GPU does 8 micro-batches",
+                    "Each does 8, right. But the setting counts all micro-batches of a step, those of all GPUs.",
                 ),
                 Choice(
-                    "It falls four times more slowly, as only every fourth batch makes an update.",
-                    "Four small batches make one update, and (32, 1) makes one update with the same 32 sequences. Per "
-                    "sequence read, there are just as many updates.",
-                ),
-                Choice(
-                    "Not at all, down to rounding.",
-                    "The gradient is the mean over the same 32 sequences; the order of the additions is all that "
-                    "differs.",
+                    "32",
+                    "524,288 / (16 × 1,024) = 32 micro-batches in a step. The 4 GPUs do 8 each. With one GPU it would "
+                    "still be 32, and the run the same.",
                     right=True,
+                ),
+                Choice(
+                    "128: 32 for each of the 4 GPUs",
+                    "That would be 2,097,152 tokens a step, four times what the paper takes.",
                 ),
             ],
         ),
@@ -256,23 +296,21 @@ QUIZ = Quiz(
             "What does gradient accumulation save?",
             [
                 Choice(
-                    "What the forward pass keeps for the backward pass.",
-                    "That grows with the sequences that are in the model at once, and after each micro-batch's "
-                    "backward pass it is freed.",
-                    right=True,
+                    "Memory for gradients: four small ones instead of a large one",
+                    "A gradient has as many numbers as the model has weights, whatever the batch.",
                 ),
                 Choice(
-                    "Memory for the gradients, because there are four small ones instead of a large one.",
-                    "A gradient has as many numbers as the model has weights, whatever the batch. All micro-batches "
-                    "add to the same one.",
-                ),
-                Choice(
-                    "Time, because smaller batches are quicker.",
+                    "Time: smaller batches are quicker",
                     "Each is quicker, but there are more of them. In total it takes the same time or longer.",
                 ),
                 Choice(
-                    "Everything: memory is shared out among the steps.",
-                    "Weights, gradients and the optimiser's two numbers for each weight stay as large as they are.",
+                    "What the forward pass keeps for the backward pass",
+                    "That grows with the sequences in the model at once, and each backward pass frees it.",
+                    right=True,
+                ),
+                Choice(
+                    "All memory: it is divided by the number of steps",
+                    "Weights, gradients and AdamW's two numbers for each weight stay as large as they are.",
                 ),
             ],
         ),
@@ -284,74 +322,87 @@ QUIZ = Quiz(
                     "It makes the step larger, not the micro-batch smaller, and one sequence is the smallest there is.",
                 ),
                 Choice(
-                    "A lower `learning_rate`, as the steps are noisy",
+                    "A smaller `block_size` or model",
+                    "Then one sequence needs less. (Other ways trade time for memory, or use fewer digits: lesson 08.)",
+                    right=True,
+                ),
+                Choice(
+                    "A lower `learning_rate`",
                     "The learning rate is one number. It changes where the weights go, not what they need.",
                 ),
+            ],
+        ),
+        Question(
+            "A log of a new program, 4 micro-batches a step, 63 characters: losses 16.7, 16.1, 14.9, ... Is it a bug?",
+            [
                 Choice(
-                    "A smaller `block_size` or a smaller model",
-                    "Then one sequence needs less. (There are other ways that trade time for memory, and lower "
-                    "precision: lesson 08.)",
+                    "No: an untrained model has a high loss.",
+                    "Guessing costs ln 63 = 4.14. Four times that is no accident.",
+                ),
+                Choice(
+                    "Yes, in the model: it is far worse than guessing.",
+                    "It would have to be very sure of wrong characters. And exactly four times as much?",
+                ),
+                Choice(
+                    "Yes: it logs the sum of four losses.",
+                    "16.7 / 4 = 4.2. The model may be fine: what matters is whether the gradient is divided too.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "Somebody forgets to divide by the 4 accumulation steps. With AdamW, the curve looks healthy all the same. "
-            "Why?",
+            "Another log: the loss falls for a quarter of the run, levels off, and then climbs. The learning rates of "
+            "the steps: 0.003, 0.002, 0.001, 0, −0.001, ... What is wrong?",
             [
                 Choice(
-                    "Dividing is not needed: `backward` takes the mean by itself.",
-                    "`backward` adds. The gradient is 4 times as long as it should be.",
-                ),
-                Choice(
-                    "AdamW divides each gradient by its usual size, and so 4 falls out.",
-                    "A factor that is always there cancels. But clipping by length sees a gradient 4 times as long, "
-                    "and with plain gradient descent each step would be 4 times as large.",
+                    "The schedule counts micro-batches.",
+                    "With 4 of them it is through after a quarter of the run. Below zero, every step goes uphill.",
                     right=True,
                 ),
                 Choice(
-                    "The learning rate schedule corrects it.",
-                    "The schedule follows the number of the step alone; it knows nothing of gradients.",
+                    "Nothing: a schedule ends with small rates.",
+                    "Small, but not negative. A negative rate steps along the gradient, uphill.",
+                ),
+                Choice(
+                    "The gradients are never cleared.",
+                    "That climbs too, but the learning rates would be as planned. Look at the numbers.",
                 ),
             ],
         ),
         Question(
-            "With dropout 0.1, the runs (32, 1) and (8, 4) with the same seed part in the second digit of the loss. Is "
-            "it a bug?",
+            "With dropout 0.1, the runs (32, 1) and (8, 4) with the same seed differ in the second digit of the loss. "
+            "What do you do first?",
             [
                 Choice(
-                    "Yes: the same seed must give the same run.",
-                    "It gives the same random numbers, but they are dealt to other activations when the sequences come "
-                    "in other portions.",
+                    "Look for a missing division",
+                    "That would show without dropout too. So take dropout away first.",
                 ),
                 Choice(
-                    "Yes: the mean of the micro-batches has been forgotten.",
-                    "That would show without dropout too, so that is the test: set dropout to 0 and compare again.",
-                ),
-                Choice(
-                    "No: other activations were dropped, as with another seed.",
-                    "Both are fair draws of the same experiment. They differ as much as two seeds of (32, 1) do.",
+                    "Set dropout to 0 and compare again",
+                    "If they agree then, the difference was that other activations were dropped, as with another seed.",
                     right=True,
+                ),
+                Choice(
+                    "Report a bug: the same seed must give the same run",
+                    "The same random numbers fall on different activations when the portions are different.",
                 ),
             ],
         ),
         Question(
-            "You may read ten million tokens, and no more. Is a batch four times as large better?",
+            "The noise says: the critical batch size is about 100 sequences. You go from 400 to 1,600. What happens?",
             [
                 Choice(
-                    "Yes: its gradient has a quarter of the noise.",
-                    "It has half the noise, as noise falls with the square root; and you pay with a quarter of the "
-                    "steps.",
+                    "A quarter of the steps, for the same text",
+                    "That is how it works well below 100. Up there the noise is small already.",
                 ),
                 Choice(
-                    "Not always: there are only a quarter of the steps.",
-                    "While the noise is small beside the gradient, as at the beginning, more steps help more than "
-                    "better ones. Later, when noise drowns the gradient, a larger batch pays.",
+                    "Training gets unstable: batches that large fail",
+                    "A large batch is the safest step there is. It only costs a lot.",
+                ),
+                Choice(
+                    "Almost as many steps, each of four times the text",
+                    "The gradient was nearly exact already. Four times the work makes it hardly better.",
                     right=True,
-                ),
-                Choice(
-                    "It makes no difference, as the tokens are the same.",
-                    "The same tokens in four times as many steps are another run. See the plot of loss against tokens.",
                 ),
             ],
         ),
@@ -362,15 +413,11 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "Lesson 02: `block_size` is 32, a batch has 16 sequences. How many predictions does one forward pass make?",
+            "Lesson 04: you call `backward()` twice and clear nothing in between. What is in `.grad`?",
             [
-                Choice("16, one for each sequence", "Every position predicts what follows it, not only the last one."),
-                Choice(
-                    "512",
-                    "16 sequences with 32 positions each. The loss is the mean over all 512 of them.",
-                    right=True,
-                ),
-                Choice("32, one for each position", "That is one sequence; the batch holds 16 of them side by side."),
+                Choice("The second gradient", "`backward` does not replace what is there."),
+                Choice("The sum of both", "It adds. In this lesson that is exactly what we want.", right=True),
+                Choice("The mean of both", "It adds and divides by nothing. You have seen twice the gradient."),
             ],
         ),
         Question(
@@ -382,21 +429,11 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Lesson 04: the gradient of a weight is positive. What does the optimiser do with the weight?",
+            "Lesson 04: every gradient suddenly gets four times as long. What does AdamW make of it, after a while?",
             [
-                Choice(
-                    "It makes it smaller.",
-                    "A positive gradient says: with a larger weight, the loss grows. So it goes the other way.",
-                    right=True,
-                ),
-                Choice(
-                    "It makes it larger, as the weight helps.",
-                    "The gradient is that of the loss. Positive means that more of this weight is more loss.",
-                ),
-                Choice(
-                    "It sets it to zero, as the weight does harm.",
-                    "The gradient is a direction for a small step. It says nothing about where the step should end.",
-                ),
+                Choice("Steps of the same length", "It divides by the usual size, which is four times as large.", True),
+                Choice("Steps four times as long", "Plain gradient descent would do that."),
+                Choice("Steps a quarter as long", "It divides by the usual size, but the gradient itself grew too."),
             ],
         ),
     ],

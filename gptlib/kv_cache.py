@@ -1,0 +1,21 @@
+"""What generation keeps of the tokens it has read."""
+
+import torch
+from torch import Tensor
+
+
+class KVCache:
+    """The tokens read so far and, of every layer, their keys and values: one more token then costs one column only."""
+
+    def __init__(self):
+        self.kept: dict[object, Tensor] = {}
+
+    def append(self, name: object, new: Tensor, dim: int) -> Tensor:
+        """Keep what is new after what has been kept under this name; return all of it."""
+        self.kept[name] = torch.cat([self.kept[name], new], dim) if name in self.kept else new
+        return self.kept[name]
+
+    @property
+    def length(self) -> int:
+        """How many tokens have been read."""
+        return self.kept["tokens"].size(1) if self.kept else 0

@@ -1,0 +1,76 @@
+"""Any text for a lab: a dataset, the name of a prepared one, a file, or the text itself."""
+
+import json
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+from course.plays import open_plays
+from gptlib.dataset import COURSE_DATA, Dataset
+from gptlib.errors import UserError
+
+PLAYS = "data-by-char"  # which are downloaded at their first use
+SHORT = 20_000  # characters
+LONGEST_NAME = 200  # characters: what is longer is a text
+CODE = 1_000_000  # characters
+
+
+def open_text(source: Dataset | str | Path) -> tuple[Dataset, str]:
+    """The dataset, and what to call it.
+
+    Raises:
+        UserError: there is no such dataset or file, or it is no text.
+    """
+    if isinstance(source, Dataset):
+        return source, _called(source.meta.get("source", ""))
+    if isinstance(source, str) and ("\n" in source or len(source) > LONGEST_NAME):
+        return from_text(source), "your text"
+    path = Path(source).expanduser()
+    if path.is_file():
+        try:
+            return from_text(path.read_text(encoding="utf-8-sig")), path.name
+        except UnicodeDecodeError:
+            raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
+    data = open_plays() if str(source) == PLAYS else Dataset.open(path)
+    return data, _called(data.meta.get("source", "")) or path.name
+
+
+def from_text(text: str) -> Dataset:
+    """One token a character, every line end the same; the last tenth is held out."""
+    return Dataset.from_text(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _called(source: str) -> str:
+    if source.startswith("Shakespeare"):
+        return "Shakespeare"
+    return source.split(",")[0][:40] or "a text"
+
+
+def warning(data: Dataset) -> str:
+    """What to expect of a text that is too short; '' of others."""
+    tokens = len(data.train) + len(data.val)
+    if tokens >= SHORT:
+        return ""
+    unit = data.tokenizer.unit
+    return f"Only {tokens:,} {unit}s: the model will just recite them. It needs {SHORT:,} or more to learn how they go."
+
+
+def choices() -> dict[str, Callable[[], Dataset]]:
+    """The texts that are at hand: what is prepared in data/, and the code of Python's own library."""
+    found: dict[str, Callable[[], Dataset]] = {}
+    for meta in sorted(COURSE_DATA.glob("*/meta.json"), key=lambda path: path.parent.name != PLAYS):
+        about = json.loads(meta.read_text(encoding="utf-8"))
+        name = _called(about.get("source", ""))
+        name = f"{name} ({meta.parent.name.removeprefix('data-')})" if name in found else name
+        found[name] = lambda folder=meta.parent: Dataset.open(folder)
+    return found | {"Python code": python_code}
+
+
+def python_code() -> Dataset:
+    """A million characters of the modules that come with Python."""
+    text = ""
+    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+        text += path.read_text(encoding="utf-8", errors="ignore")
+        if len(text) > CODE:
+            break
+    return from_text("".join(c for c in text[:CODE] if c.isascii()))

@@ -1,0 +1,109 @@
+"""The playground in a real browser: another text, what the model writes and thinks; and a slow cell's progress."""
+
+import re
+
+import nbformat
+import pytest
+from test_live_lab import KERNEL_IS_IDLE, PATIENCE, RUN_A_NEW_CELL, RUN_ALL
+
+pytestmark = [pytest.mark.browser]
+
+TEXT = "How much wood would a woodchuck chuck if a woodchuck could chuck wood?\n" * 40
+
+
+@pytest.fixture(scope="module")
+def page(browser, jupyter):
+    page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.goto(jupyter("playground.ipynb"))
+    page.locator(".jp-Notebook").wait_for()
+    page.wait_for_function(KERNEL_IS_IDLE)
+    yield page
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
+
+
+@pytest.fixture
+def lab(page):
+    return page.locator(".gptlib-lab")
+
+
+def test_a_fresh_clone_says_what_to_do(page):
+    page.get_by_text(re.compile("run this cell to bring it back")).wait_for()
+    page.evaluate(RUN_ALL)
+    page.locator(".gptlib-plot img").wait_for()
+
+
+def test_a_pasted_text_is_learned(page, lab):
+    lab.get_by_role("combobox", name="text").select_option("your own text")
+    lab.locator("textarea").fill(TEXT)
+    lab.get_by_role("button", name="Use this text").click()
+    lab.locator(".gptlib-status", has_text="Only 2,8").wait_for()  # too short to learn from, and allowed
+    lab.get_by_role("textbox", name="max_iters, as a number").fill("100")
+    lab.get_by_role("textbox", name="max_iters, as a number").press("Enter")
+    lab.get_by_role("button", name="Run", exact=True).click()
+    lab.locator(".gptlib-status", has_text="finished").wait_for()
+    assert "A GPT learns your text" in lab.locator(".gptlib-plot img").get_attribute("alt")
+
+
+def test_the_strip_shows_what_it_wrote_and_when(lab):
+    cards = lab.locator(".gptlib-card b").all_inner_texts()
+    assert cards == ["step 0", "step 10", "step 30", "step 100"]
+    assert "wood" in lab.locator(".gptlib-card").last.inner_text()
+    lab.get_by_role("button", name="Side by side").click()
+    lab.get_by_role("combobox", name="left").select_option("run 1, step 10")
+    assert lab.locator(".gptlib-page").first.inner_text().strip()
+
+
+def test_what_it_thinks_follows_what_is_typed(lab):
+    line = lab.get_by_role("textbox", name="a line")
+    line.fill("How much woo")
+    thoughts = lab.locator(".gptlib-thoughts")
+    thoughts.get_by_text("“How␣much␣woo”").wait_for()
+    assert thoughts.locator("code").count() == 10 and thoughts.locator("code").first.inner_text() == "d"
+    assert lab.locator(".gptlib-maps svg").count() == 8  # two blocks of four heads
+
+
+def test_the_plot_follows_the_theme(page, lab):
+    src = lab.locator(".gptlib-plot img").get_attribute("src")
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.wait_for_function("old => document.querySelector('.gptlib-plot img').src !== old", arg=src)
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    page.wait_for_function("old => document.querySelector('.gptlib-plot img').src === old", arg=src)
+
+
+def test_a_wrong_argument_is_one_sentence_in_the_cell(page):
+    page.evaluate(RUN_A_NEW_CELL, "Lab('lerning_rate')")
+    error = page.locator(".jp-OutputArea-output", has_text="UsageError")
+    error.wait_for()
+    assert error.inner_text().strip() == "UsageError: no slider for 'lerning_rate'; did you mean 'learning_rate'?"
+    page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
+
+
+def test_a_lab_runs_in_the_cell(page):
+    cell = "Lab(max_iters=60, block_size=16, title='in the cell').run()"
+    page.evaluate(RUN_A_NEW_CELL, cell)
+    output = page.locator(".jp-OutputArea-output img[alt^='in the cell']")
+    page.locator(".jp-OutputArea-output img[alt*='finished at step 60']").wait_for()
+    assert output.count() == 1  # redrawn in place
+    page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
+
+
+def test_a_slow_cell_shows_its_progress_and_stores_nothing(browser, jupyter, served):
+    source = "import time\nfrom course.progress_bar import progress\n"
+    source += "for i in progress(range(60), 'counting'):\n    time.sleep(0.1)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, served / "slow.ipynb")
+    page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.goto(jupyter("slow.ipynb"))
+    page.wait_for_function(KERNEL_IS_IDLE)
+    page.evaluate(RUN_ALL)
+    page.locator(".gptlib-progress", has_text=re.compile(r"counting: \d+ of 60")).wait_for()
+    page.wait_for_function("() => window.ranAll !== undefined")
+    page.locator(".gptlib-progress").wait_for(state="detached")
+    assert page.locator(".jp-OutputArea-output").count() == 0
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.context.close()
