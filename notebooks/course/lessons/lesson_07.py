@@ -23,6 +23,7 @@ predict_mask = Prediction(
     answer=2,
     why="The target of each position is the character to its right, and now that character is in plain sight. "
     "Look at what this model writes!",
+    moves=None,
 )
 predict_first_block = Prediction(
     "Where do the four heads of block 1, the first one, mostly look?",
