@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, Wrong
+from course.prediction import Prediction
 
 predict_mask = Prediction(
     "You take out the mask, so that every position sees the whole window. What does the validation loss do?",
