@@ -16,11 +16,9 @@ TESTS = Path(__file__).resolve().parent
 SLOW = (
     "browser",
     "test_distributed",
-    "test_live_state",
     "test_prepare",
     "test_cli",
     "test_probes_scaling",
-    "test_claims",
     "test_kill",
     "test_live",
 )

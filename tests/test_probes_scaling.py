@@ -1,26 +1,10 @@
-"""Commands run as in a terminal, and the calculator against torch's own account."""
-
-import sys
+"""Lesson 08: commands run as in a terminal, stored measurements, and the calculator."""
 
 import pytest
-import torch
 
-from course.lessons.lesson_08_scaling import (
-    Bill,
-    Terminal,
-    _real_command,
-    draw_bill,
-    largest_gap,
-    losses_of,
-    measured_activations,
-    plot_compile,
-    plot_ladder,
-    read_results,
-    same_to_the_bit,
-    step_seconds,
-)
-from course.step_costs import count
-from gptlib import TrainConfig, UserError
+from course.lessons.figures_08 import Terminal, draw_bill, plot_compile, plot_ladder, plot_law, read_results
+from course.step_costs import count, measured_step
+from gptlib import UserError
 
 SHAPE = "--n_layer=1 --n_head=2 --n_embd=16 --block_size=8 --batch_size=4 --device=cpu --threads=1 --dropout=0.1"
 PACE = "--max_iters=500 --eval_interval=500 --eval_iters=2 --log_interval=50"
@@ -31,82 +15,43 @@ def terminal():
     return Terminal()
 
 
-def test_a_run_stopped_and_resumed_is_the_whole_run(terminal, prepared):
-    train = f"python -m gptlib.train --dataset={prepared} {SHAPE} {PACE}"
-    whole = terminal.run(f"{train} --out_dir=whole", live=False)
-    first = terminal.run(f"{train} --out_dir=halves", terminate_after="step 50:", live=False)
-    assert any("stopped at step" in line for line in first.lines) and max(first.losses) < max(whole.losses)
-    second = terminal.run(f"{train} --out_dir=halves --init_from=resume", live=False)
-    assert same_to_the_bit(whole.weights, second.weights) and whole.losses == second.losses
-    assert repr(whole).startswith("<finished with exit code 0: python -m gptlib.train")
+def test_a_command_prints_what_it_prints_and_takes_time(terminal, capsys):
+    seconds = terminal.run("python -c 'print(1.23456, 7)'")
+    assert capsys.readouterr().out.splitlines() == ["$ python -c 'print(1.23456, 7)'", "1.23 7"] and seconds > 0
 
 
-def test_what_is_stored_of_a_command_holds_no_number_of_its_run(terminal):
-    finished = terminal.run("python -c 'import random; print(random.random())'", live=False)
-    data, metadata = finished._repr_mimebundle_()
-    assert finished.lines[0] not in data["text/plain"] and finished.lines[0] in metadata["image/png"]["alt"]
+def test_a_killed_command_is_no_failure(terminal, prepared, capsys):
+    terminal.run(f"python -m gptlib.train --dataset={prepared} {SHAPE} {PACE} --out_dir=run", kill_after="step 50:")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "killed" and not any(line.startswith("done") for line in lines)
 
 
 def test_a_command_that_fails_says_why_in_one_line(terminal, refused):
     with refused("unknown setting 'n_layers'", "n_layer"):
-        terminal.run("python -m gptlib.train --n_layers=2", live=False)
+        terminal.run("python -m gptlib.train --n_layers=2")
     with refused("ValueError: no"):
-        terminal.run("python -c 'raise ValueError(\"no\")'", live=False)
+        terminal.run("python -c 'raise ValueError(\"no\")'")
 
 
-def test_commands_use_the_environment_of_the_notebook():
-    assert _real_command("python -c 'a b'") == [sys.executable, "-c", "a b"]
-    assert _real_command("torchrun --standalone x") == [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "x",
-    ]
+def test_torchrun_starts_processes_of_this_environment(terminal, capsys):
+    (terminal.folder / "who.py").write_text("import os; print('process', os.environ['RANK'], flush=True)")
+    terminal.run("torchrun --standalone --nproc_per_node=2 who.py")
+    assert sorted(capsys.readouterr().out.splitlines()[1:]) == ["process 0", "process 1"]
 
 
-def test_a_single_bit_is_a_difference():
-    one = {"w": torch.tensor([1.0, 2.0])}
-    other = {"w": torch.tensor([1.0, 2.0000002])}
-    assert same_to_the_bit(one, {"w": one["w"].clone()})
-    assert not same_to_the_bit(one, other) and not same_to_the_bit(one, {}) and not same_to_the_bit({}, one)
+@pytest.mark.parametrize("vocab_size", [50, 5000])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_the_logits_is_in_the_count(tiny, vocab_size, dtype):
+    config = tiny(n_layer=2, n_embd=64, block_size=64, dtype=dtype)
+    counted = count(config, vocab_size)
+    assert counted.activations + counted.logits_gradient == pytest.approx(measured_step(config, vocab_size), rel=0.12)
 
 
-def test_gaps_are_taken_over_steps_that_both_logged():
-    assert largest_gap({0: 1.0, 1: 2.0, 2: 9.0}, {0: 1.5, 1: 2.25}) == 0.5
-
-
-def test_runs_take_turns_and_their_warm_up_does_not_count(tiny, dataset):
-    times = step_seconds({"a": tiny(), "b": tiny(batch_size=2)}, dataset, steps=3, warmup=1)
-    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
-    assert all(second > 0 for seconds in times.values() for second in seconds)
-
-
-def test_losses_of_a_run(tiny, dataset):
-    losses = losses_of(tiny(log_interval=1, max_iters=4), dataset)
-    assert len(losses) == 4 and losses == losses_of(tiny(log_interval=1, max_iters=4), dataset)
-
-
-@pytest.mark.parametrize("settings", [{}, {"batch_size": 8}, {"block_size": 32, "n_layer": 2}], ids=str)
-def test_counted_activations_are_measured_ones(tiny, settings):
-    config = tiny(**settings)
-    assert count(config, 50).activations == pytest.approx(measured_activations(config, 50), rel=0.05)
-
-
-def test_the_bill():
-    summary = count(TrainConfig(device="cpu", dtype="float32"), 63)
-    bill = Bill(summary, tokens=1e9, peak_flops=1e12, utilisation=0.5, price_per_hour=2)
-    assert bill.flops == summary.flops_per_token * 1e9
-    assert bill.hours == pytest.approx(bill.flops / 5e11 / 3600) and bill.price == pytest.approx(2 * bill.hours)
-    four = Bill(summary, tokens=1e9, peak_flops=1e12, utilisation=0.5, price_per_hour=2, gpus=4)
-    assert four.hours == pytest.approx(bill.hours / 4) and four.price == pytest.approx(bill.price)
-
-
-def test_the_calculator_says_whether_it_fits():
-    shape = {"n_layer": 2, "n_embd": 128, "block_size": 128, "batch_size": 2, "dtype": "float32"}
-    gpu = {"teraflops": 100, "utilisation": 0.3, "gpus": 2, "tokens": 1e9, "price": 1}
-    assert "GiB, fits" in draw_bill(1000, **shape, **gpu, gpu_memory=24).alt
-    assert "does not fit" in draw_bill(1000, **shape, **gpu, gpu_memory=0.001).alt
+def test_the_calculator_says_whether_it_may_fit():
+    shape = {"n_layer": 2, "n_embd": 128, "block_size": 128, "batch_size": 2, "dtype": "float32", "vocab_size": 1000}
+    gpu = {"teraflops": 100, "utilization": 0.3, "gpus": 2, "tokens": 1e9, "price": 1}
+    assert "may fit" in draw_bill(**shape, **gpu, gpu_memory=24).alt
+    assert "does not fit" in draw_bill(**shape, **gpu, gpu_memory=0.001).alt
 
 
 # --- stored results ---------------------------------------------------------------------------------------
@@ -124,7 +69,18 @@ def test_compile_s_results_say_where_they_come_from():
     assert results["machine"] and results["torch"] and results["model"]
     for mode in ("eager", "compiled"):
         assert len(results[mode]["step_seconds"]) == len(results["seeds"]) == len(results[mode]["first_step_seconds"])
-    assert "the first step takes" in plot_compile(results).alt
+    assert "compiled: 7" in plot_compile(results).alt
+
+
+def test_the_scaling_law_has_all_its_runs():
+    results = read_results("scaling_law")
+    assert results["machine"] and results["torch"]
+    for sweep, sizes in (("twenty", 5), ("same_compute", 6)):
+        runs = [(run["parameters"], run["seed"]) for run in results["runs"] if run["sweep"] == sweep]
+        assert len(set(runs)) == len(runs) == 3 * sizes
+    work = {run["parameters"] * run["tokens"] for run in results["runs"] if run["sweep"] == "same_compute"}
+    assert max(work) < 1.001 * min(work)
+    assert "Slope -0.100" in plot_law([10, 100], [[2.0], [1.8]], -0.1, 1.0).alt
 
 
 def test_results_that_are_not_there_are_a_sentence(refused):

@@ -16,7 +16,7 @@ from gptlib import UserError
 
 NOTHING = {"exercises": [], "questions": []}
 
-ERROR_BAR = lesson_03.standard_error.title
+ERROR_BAR = lesson_03.estimate.title
 
 
 @pytest.fixture

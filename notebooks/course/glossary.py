@@ -166,7 +166,7 @@ ENTRIES = (
         loss="lower with muon after as many steps",
         time="a step with muon takes a little longer; a given loss comes sooner",
         memory="muon keeps one number for each weight of the blocks' matrices, adamw two",
-        lesson="08",
+        lesson="09",
     ),
     Entry(
         "muon_lr",
@@ -180,7 +180,7 @@ ENTRIES = (
         loss="lower with rotary, for the same steps",
         time="rotary takes a little longer",
         memory="rotary needs no table of positions",
-        lesson="08",
+        lesson="09",
     ),
     Entry(
         "qk_norm",
@@ -201,7 +201,7 @@ ENTRIES = (
         "out_dir",
         loss="none",
         time="that of saving, at each evaluation",
-        memory="on the disk: for each checkpoint, the weights and the optimiser's memory",
+        memory="on the disk: for each checkpoint, the weights and the optimizer's memory",
         lesson="08",
     ),
     Entry(

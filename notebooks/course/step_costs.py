@@ -6,6 +6,8 @@ Which kernel computes attention, and so what it keeps, is what torch chooses on 
 whole (T, T) matrices); a GPU's kernels may keep less.
 """
 
+import itertools
+import os
 import weakref
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from gptlib.config import TrainConfig
 from gptlib.device import autocast, flops_per_token, pick_dtype
@@ -32,6 +35,7 @@ class Summary:
     gradients: int
     optimizer: int
     activations: int  # what one micro-batch's forward pass leaves for its backward pass, and its logits
+    logits_gradient: int  # where the backward pass begins: as large as the logits, in float32
 
     @property
     def num_parameters(self) -> int:
@@ -41,17 +45,17 @@ class Summary:
     @property
     def memory(self) -> int:
         """All at once: the most that is needed when gradients of earlier micro-batches wait."""
-        return self.weights + self.gradients + self.optimizer + self.activations
+        return self.weights + self.gradients + self.optimizer + self.activations + self.logits_gradient
 
     def __str__(self) -> str:
         total = self.num_parameters
         rows = [(part, f"{number:,}", f"{number / total:.1%}") for part, number in self.parameters.items()]
         rows.append(("parameters", f"{total:,}", ""))
-        for name in ("weights", "gradients", "optimizer", "activations", "memory"):
+        for name in ("weights", "gradients", "optimizer", "activations", "logits_gradient", "memory"):
             size = getattr(self, name)
             rows.append((name, f"{size / MIB:,.1f} MiB", f"{size / self.memory:.1%}"))
         rows.append(("a token", f"{self.flops_per_token / 1e6:,.2f} MFLOP", ""))
-        return "\n".join(f"{name:<12}{number:>18}{share:>8}" for name, number, share in rows)
+        return "\n".join(f"{name:<16}{number:>14}{share:>8}" for name, number, share in rows)
 
 
 def count(config: TrainConfig, vocab_size: int) -> Summary:
@@ -77,7 +81,27 @@ def count(config: TrainConfig, vocab_size: int) -> Summary:
             gradients=gradients,
             optimizer=memory,
             activations=activations,
+            logits_gradient=logits.numel() * (4 if logits.dtype == torch.float32 else 4 + logits.element_size()),
         )
+
+
+def measured_step(config: TrainConfig, vocab_size: int) -> int:
+    """The most bytes that a real forward and backward pass take beside weights and gradients, by torch's allocator."""
+    model = GPT(config.model_config(vocab_size))
+    idx = torch.zeros(config.batch_size, config.block_size, dtype=torch.int64)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would report to stderr that it began
+
+    def step() -> None:
+        with autocast(idx.device, pick_dtype(config.dtype, idx.device)):
+            loss = model(idx, idx)[1]
+        loss.backward()
+
+    step()  # from now on there are gradients
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(itertools.accumulate(sizes))
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:

@@ -1,4 +1,4 @@
-"""What torch.compile costs and gains: the first step, and the steps behind it, with and without.
+"""What torch.compile costs and gains: the first step, and those after it, with and without.
 
     python tests/benchmarks/compile.py --out notebooks/results/compile.json
 
@@ -22,7 +22,6 @@ from gptlib import Dataset, TrainConfig, Trainer, TrainStep
 from gptlib.files import atomic_write
 
 SHAPE = {"n_layer": 4, "n_embd": 128, "block_size": 64, "batch_size": 12}
-STEPS_SHOWN = 2000
 
 
 def measure(compiled: bool, seed: int, steps: int, threads: int) -> dict[str, float]:
@@ -77,7 +76,6 @@ def main() -> None:
         "torch": torch.__version__,
         "seeds": options.seeds,
         "model": SHAPE,
-        "steps_shown": STEPS_SHOWN,
     }
     for mode, results in runs.items():
         result[mode] = {key: [r[key] for r in results] for key in ("first_step_seconds", "step_seconds")}

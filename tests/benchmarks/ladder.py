@@ -21,7 +21,7 @@ from gptlib.files import atomic_write
 SCRIPT = Path(__file__).with_name("time_to_loss.py")
 RUNGS = {
     "reference": "nanoGPT, its published recipe for a CPU",
-    "same": "gptlib, the same recipe",
+    "same": "gptlib with its settings, and our own initial weights",
     "adamw": "larger steps, falling to zero; a better start",
     "muon": "Muon for the matrices",
     "small-adamw": "AdamW again, and a GPT of two layers, 96 wide",

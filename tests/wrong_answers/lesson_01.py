@@ -1,47 +1,23 @@
 """What learners of lesson 01 write, and words of the reason that they must be given."""
 
-COUNTED = """
-from collections import Counter
-from itertools import pairwise
+ENCODED = """
+from course.lessons.lesson_01 import _merge
 
-def most_frequent_pair(tokens):
-    pairs = Counter(pairwise(tokens))
-    return RESULT
-"""
-LEARNED = """
-from course.lessons.lesson_01 import _merge, _most_frequent_pair
-
-def learn_pairs(text, count):
-    tokens, learned = list(text), []
-    for _ in range(count):
-        pair = _most_frequent_pair(tokens)
+def encode(text, merges):
+    tokens = [bytes([byte]) for byte in text.encode()]
+    for pair in ORDER:
         tokens = _merge(tokens, pair)
-        learned.append(pair[0] + pair[1])
+    learned = [a + b for a, b in merges]
     return RESULT
 """
+NUMBERS = "[t[0] if len(t) == 1 else 256 + learned.index(t) for t in tokens]"
 
 
-def returns(result: str, source: str) -> str:
-    return source.replace("RESULT", result)
+def encoded(order: str, result: str) -> str:
+    return ENCODED.replace("ORDER", order).replace("RESULT", result)
 
 
 WRONG_ANSWERS = {
-    "most_frequent_pair": [
-        ("lambda tokens: max(tokens, key=tokens.count)", "two neighbours"),
-        (returns("pairs.most_common(1)[0]", COUNTED), "pair alone"),
-        (returns("max(pairs.values())", COUNTED), "how often"),
-        (returns("''.join(max(pairs, key=pairs.get))", COUNTED), "glued together"),
-        ("lambda tokens: (tokens[0], tokens[1])", "first pair"),
-        (
-            """
-            from collections import Counter
-            def most_frequent_pair(tokens):
-                return Counter(zip(tokens[::2], tokens[1::2])).most_common(1)[0][0]
-            """,
-            "two by two",
-        ),
-        ("lambda tokens: max(zip(tokens, tokens[1:]))", "gives"),
-    ],
     "merge": [
         (
             """
@@ -78,20 +54,6 @@ WRONG_ANSWERS = {
         (
             """
             def merge(tokens, pair):
-                result, i = [], 0
-                while i < len(tokens):
-                    if tuple(tokens[i : i + 2]) == pair:
-                        result.append(pair[0] + pair[1])
-                        i += 1
-                    i += 1
-                return result
-            """,
-            "are lost",
-        ),
-        ("lambda tokens, pair: list(''.join(tokens))", "gives"),
-        (
-            """
-            def merge(tokens, pair):
                 result = []
                 for i in range(len(tokens)):
                     result.append(pair[0] + pair[1] if tokens[i + 1] == pair[1] else tokens[i])
@@ -100,25 +62,50 @@ WRONG_ANSWERS = {
             "IndexError",
         ),
     ],
-    "learn_pairs": [
+    "by_hand": [
+        ('["low", "er", " ", "low", "es", "t"]', "begins with a space"),
+        ('["lower", " low", "es", "t"]', "no merge that makes"),
+        ('["low", "er", " low", "e", "s", "t"]', "fifth merge"),
+        ('["low", "er"]', "second"),
+        ('list("lower lowest")', "is not it"),
+    ],
+    "decode": [
+        ("lambda numbers, pieces: b''.join(pieces[n] for n in numbers)", "those are bytes"),
+        ("lambda numbers, pieces: ''.join(pieces[n].decode(errors='replace') for n in numbers)", "two bytes"),
+        ("lambda numbers, pieces: ''.join(pieces[n].decode() for n in numbers)", "UnicodeDecodeError"),
+        ("lambda numbers, pieces: ''.join(map(chr, numbers))", "gives"),
+    ],
+    "encode": [
+        (encoded("merges", "tokens"), "those are the pieces"),
+        ("lambda text, merges: list(text.encode())", "bytes alone"),
+        (encoded("merges", NUMBERS.replace("256 + ", "")), "from 256 on"),
+        (encoded("reversed(merges)", NUMBERS), "wrong order"),
         (
             """
-            from collections import Counter
-            def learn_pairs(text, count):
-                return [a + b for (a, b), _ in Counter(zip(text, text[1:])).most_common(count)]
+            def encode(text, merges):
+                learned, numbers, rest = [a + b for a, b in merges], [], text.encode()
+                while rest:
+                    best = max([t for t in learned if rest.startswith(t)] + [rest[:1]], key=len)
+                    numbers.append(best[0] if len(best) == 1 else 256 + learned.index(best))
+                    rest = rest[len(best) :]
+                return numbers
             """,
-            "count again",
+            "longest token that fits",
         ),
-        (returns("tokens", LEARNED), "tokens of the text"),
-        (returns("learned[:-1]", LEARNED), "one is missing"),
-        (returns("sorted(set(text)) + learned", LEARNED), "learnt ones alone"),
+        ("lambda text, merges: [ord(c) for c in text]", "gives"),
     ],
-    "bits_per_character": [
-        ("lambda loss, tokens, characters: loss * tokens / characters", "nats per character"),
-        ("lambda loss, tokens, characters: loss / math.log(2)", "bits per token"),
-        ("lambda loss, tokens, characters: loss * characters / tokens / math.log(2)", "swapped"),
-        ("lambda loss, tokens, characters: loss * tokens / characters * math.log(2)", "smaller unit"),
-        ("lambda loss, tokens, characters: loss * tokens / math.log(2)", "whole text"),
-        ("lambda loss, tokens, characters: math.exp(loss)", "gives"),
+    "bug": [
+        ("5", "largest count"),
+        ("6", "next round"),
+        ("4", "each of them"),
+        ("2", "where one begins"),
+        ("8", "not it"),
+    ],
+    "better": [
+        ('("A", (4.35 - 1.5) / math.log(2))', "cannot be compared"),
+        ('("A", 4.35 - 1.5)', "per token again"),
+        ('("B", 1.5 - 4.35 * 0.3)', "those are nats"),
+        ('("B", (1.5 - 4.35 * 0.3) * math.log(2))', "multiply by ln 2"),
+        ('("B", 2.85)', "is not it"),
     ],
 }

@@ -1,174 +1,133 @@
 """What learners of lesson 06 write, and words of the reason that they must be given."""
 
+STOP_AT = """
+def stop_at(losses, errors, patience):
+    best, waited = losses[0], 0
+    for i in range(1, len(losses)):
+        if losses[i] + errors[i] < best:
+            best, waited = losses[i], 0
+        else:
+            waited += 1
+        if waited == patience:
+            return i
+    return len(losses) - 1
+"""
+COPIED = """
+def copied_words(sample, text, n):
+    sample, text = sample.split(), text.split()
+    known = {tuple(text[i : i + n]) for i in range(len(text) - n + 1)}
+    copied = set()
+    for i in range(len(sample) - n + 1):
+        if tuple(sample[i : i + n]) in known:
+            copied |= set(range(i, i + n))
+    return len(copied) / len(sample)
+"""
+
+
+def changed(source: str, old: str, new: str) -> str:
+    """The right answer with one mistake."""
+    assert source.count(old) == 1, old
+    return source.replace(old, new)
+
+
 WRONG_ANSWERS = {
-    "best_step": [
-        ("lambda steps, val_losses: steps[-1]", "where the run ended"),
-        ("lambda steps, val_losses: min(val_losses)", "lowest loss itself"),
-        ("lambda steps, val_losses: int(np.argmin(val_losses))", "look its step up"),
-        ("lambda steps, val_losses: steps[np.argmax(val_losses)]", "highest"),
-        ("lambda steps, val_losses: steps[min(val_losses)]", "raised TypeError"),
+    "next_steps": [
+        ('"more text"', "list of five"),
+        ('["overfit", "go on", "smaller learning_rate", "more eval_iters", "larger model"]', "none of the five"),
+        ('["more text", "more text", "smaller learning_rate", "more eval_iters", "larger model"]', "no illness"),
+        ('["go on", "more text", "smaller learning_rate", "more eval_iters", "larger model"]', "it overfits"),
+        ('["more text", "go on", "larger model", "more eval_iters", "smaller learning_rate"]', "letter frequencies"),
+        ('["more text", "go on", "smaller learning_rate", "go on", "larger model"]', "error bars"),
+        ('["more text", "go on", "smaller learning_rate", "more eval_iters", "go on"]', "underfits"),
     ],
-    "epochs": [
-        ("lambda steps, batch, accumulation, block, characters: steps * batch * accumulation / characters", "long"),
-        ("lambda steps, batch, accumulation, block, characters: steps * batch * block / characters", "micro-batches"),
+    "calibration": [
         (
-            "lambda steps, batch, accumulation, block, chars: steps * accumulation * block / chars",
-            "one sequence",
+            """
+            def calibration(logits, targets):
+                p = logits.softmax(-1)
+                return p[torch.arange(len(targets)), targets].mean(), (p.argmax(-1) == targets).float().mean()
+            """,
+            "the character that came",
         ),
         (
-            "lambda steps, batch, accumulation, block, characters: characters / (steps * batch * accumulation * block)",
-            "upside down",
+            "lambda logits, targets: (logits.max(-1).values.mean(), (logits.argmax(-1) == targets).float().mean())",
+            "those are logits",
         ),
-        ("lambda steps, batch, accumulation, block, characters: batch * accumulation * block", "one step learns"),
-        ("lambda steps, batch, accumulation, block, characters: steps * block // characters", "gives"),
+        (
+            """
+            def calibration(logits, targets):
+                p = logits.softmax(-1)
+                return p.max(-1).values.mean(), (p.argmax(-1) == targets).sum()
+            """,
+            "counts the hits",
+        ),
+        (
+            """
+            def calibration(logits, targets):
+                p = logits.softmax(0)
+                return p.max(-1).values.mean(), (p.argmax(-1) == targets).float().mean()
+            """,
+            "down the columns",
+        ),
+        (
+            """
+            def calibration(logits, targets):
+                p = logits.softmax(-1)
+                return p.max(-1).values, (p.argmax(-1) == targets).float()
+            """,
+            "should be means",
+        ),
+        ("lambda logits, targets: (logits.mean(), targets.float().mean())", "gives"),
     ],
     "stop_at": [
-        (
-            """
-            def stop_at(val_losses, patience):
-                waited = 0
-                for i in range(1, len(val_losses)):
-                    waited = 0 if val_losses[i] < val_losses[i - 1] else waited + 1
-                    if waited == patience:
-                        return i
-                return len(val_losses) - 1
-            """,
-            "best so far",
-        ),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best, waited = float("inf"), 0
-                for i, loss in enumerate(val_losses):
-                    if loss < best:
-                        best = loss
-                    else:
-                        waited += 1
-                    if waited == patience:
-                        return i
-                return len(val_losses) - 1
-            """,
-            "never forgets",
-        ),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best, waited = float("inf"), 0
-                for i, loss in enumerate(val_losses):
-                    if loss < best:
-                        best, waited = loss, 0
-                    else:
-                        waited += 1
-                    if waited > patience:
-                        return i
-                return len(val_losses) - 1
-            """,
-            "one evaluation too long",
-        ),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best = float("inf")
-                for i, loss in enumerate(val_losses):
-                    if loss >= best:
-                        return i
-                    best = loss
-                return len(val_losses) - 1
-            """,
-            "`patience` plays no part",
-        ),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best = 0
-                for i, loss in enumerate(val_losses):
-                    if loss < val_losses[best]:
-                        best = i
-                    if i - best == patience:
-                        break
-                return best
-            """,
-            "where the best weights are",
-        ),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best, waited = float("inf"), 0
-                for i, loss in enumerate(val_losses):
-                    if loss < best:
-                        best, waited = loss, 0
-                    else:
-                        waited += 1
-                    if waited == patience:
-                        return i
-            """,
-            "each branch",
-        ),
-        ("lambda val_losses, patience: val_losses.index(min(val_losses))", "may never come so far"),
-        ("lambda val_losses, patience: val_losses.index(min(val_losses)) + patience", "sees only what has come so far"),
-        (
-            """
-            def stop_at(val_losses, patience):
-                best, waited = float("inf"), 0
-                for i, loss in enumerate(val_losses):
-                    waited = 0 if loss < best else waited + 1
-                    best = min(best, loss)
-                    if waited == patience:
-                        return i
-                return len(val_losses)
-            """,
-            "whose number is",
-        ),
+        (changed(STOP_AT, "losses[i] + errors[i] < best", "losses[i] < best"), "by more than its error bar"),
+        (changed(STOP_AT, "errors[i] < best:", "errors[i] < losses[i - 1]:"), "the one before it"),
+        (changed(STOP_AT, "best, waited = losses[i], 0", "best = losses[i]"), "never forgets"),
+        (changed(STOP_AT, "waited == patience", "waited > patience"), "one evaluation too long"),
+        (changed(STOP_AT, "waited == patience", "waited"), "plays no part"),
+        (changed(STOP_AT, "losses[i] + errors[i]", "losses[i] - errors[i]"), "on the wrong side"),
+        ("lambda losses, errors, patience: int(np.argmin(losses))", "the lowest loss of all"),
+        (changed(STOP_AT, "return len(losses) - 1", "return len(losses)"), "to its last evaluation"),
+        (changed(STOP_AT, "return len(losses) - 1", "return None"), "gives None"),
     ],
-    "longest_common_span": [
+    "copied_words": [
         (
             """
-            def longest_common_span(a, b):
-                row = [0] * (len(b) + 1)
-                for x in a:
-                    before = row[:]
-                    for j, y in enumerate(b):
-                        row[j + 1] = before[j] + 1 if x == y else max(before[j + 1], row[j])
-                return row[-1]
+            def copied_words(sample, text, n):
+                sample, text = sample.split(), text.split()
+                known = {tuple(text[i : i + n]) for i in range(len(text) - n + 1)}
+                runs = [tuple(sample[i : i + n]) for i in range(len(sample) - n + 1)]
+                return sum(run in known for run in runs) / max(1, len(runs))
             """,
-            "gaps",
+            "counts runs of n words",
         ),
         (
             """
-            def longest_common_span(a, b):
-                n = 0
-                while n < min(len(a), len(b)) and a[n] == b[n]:
-                    n += 1
-                return n
+            def copied_words(sample, text, n):
+                sample, text = sample.split(), text.split()
+                known = {tuple(text[i : i + n]) for i in range(len(text) - n + 1)}
+                runs = [tuple(sample[i : i + n]) for i in range(len(sample) - n + 1)]
+                return n * sum(run in known for run in runs) / len(sample)
             """,
-            "how the two begin",
+            "counted twice",
         ),
-        ("lambda a, b: len(set(a) & set(b))", "in one piece"),
         (
-            "lambda a, b: max([j - i for i in range(len(a)) for j in range(i, len(a)) if a[i:j] in b], default=0)",
-            "reach the end",
+            "lambda sample, text, n: sum(w in text.split() for w in sample.split()) / len(sample.split())",
+            "it takes n in a row",
         ),
-        ("lambda a, b: a if a in b else b", "gives"),
+        (changed(COPIED, "copied |= set(range(i, i + n))", "copied.add(i)"), "only the first word"),
+        (changed(COPIED, "in range(len(sample) - n + 1)", "in range(len(sample) - n)"), "the last run is left out"),
         (
             """
-            def longest_common_span(a, b):
-                longest = ""
-                for i in range(len(a)):
-                    for j in range(i + 1, len(a) + 1):
-                        if a[i:j] in b and j - i > len(longest):
-                            longest = a[i:j]
-                return longest
+            def copied_words(sample, text, n):
+                sample, copied = sample.split(), set()
+                for i in range(len(sample) - n + 1):
+                    if " ".join(sample[i : i + n]) in text:
+                        copied |= set(range(i, i + n))
+                return len(copied) / len(sample)
             """,
-            "its length is asked for",
+            "whole words",
         ),
-        ("lambda a, b: sum(x == y for x, y in zip(a, b, strict=False))", "place by place"),
-    ],
-    "readings": [
-        ('"overfit"', "list of four"),
-        ('["overfitting", "healthy", "diverged", "underfit"]', "none of the words"),
-        ('["overfit", "overfit", "diverged", "underfit"]', "does not make validation rise"),
-        ('["diverged", "healthy", "overfit", "underfit"]', "validation rises"),
-        ('["overfit", "healthy", "overfit", "underfit"]', "worse than guessing"),
-        ('["overfit", "healthy", "diverged", "healthy"]', "no gap"),
+        ("lambda sample, text, n: 1.0", "gives"),
     ],
 }

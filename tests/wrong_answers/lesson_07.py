@@ -2,8 +2,8 @@
 
 ATTENTION = """
 def attention(q, k, v):
-    T, d = q.shape
-    scores = q @ k.T / d**0.5
+    T, d = q.shape[-2:]
+    scores = q @ k.mT / d**0.5
     scores = scores.masked_fill(torch.ones(T, T, dtype=torch.bool).triu(1), float("-inf"))
     weights = scores.softmax(dim=-1)
     return weights @ v
@@ -17,85 +17,54 @@ def changed(old: str, new: str) -> str:
     return ATTENTION.replace(old, new)
 
 
+WRITE = """
+def write(model, tokens, count, temperature, top_k):
+    for _ in range(count):
+        scores = model(tokens[:, -model.config.block_size :])[0][:, -1] / temperature
+        best, which = scores.topk(top_k)
+        drawn = best.softmax(dim=-1).multinomial(1)
+        tokens = torch.cat([tokens, which.gather(1, drawn)], dim=1)
+    return tokens
+"""
+
+
+def rewritten(old: str, new: str) -> str:
+    """The right sampling loop with one mistake."""
+    assert WRITE.count(old) == 1
+    return WRITE.replace(old, new)
+
+
 WRONG_ANSWERS = {
-    "gather": [
-        ("lambda weights, values: np.dot(weights, values) / len(values)", "add up to 1 already"),
-        ("lambda weights, values: values[int(np.argmax(weights))]", "largest weight"),
-        ("lambda weights, values: np.mean(values)", "play no part"),
-        ("lambda weights, values: sum(values)", "gives"),
+    "which_head": [
+        ('"the last space"', "list of three"),
+        ('["spaces", "the character before", "everything alike"]', "none of the four"),
+        ('["the character before", "the last space", "everything alike"]', "vertical stripes"),
+        ('["the last space", "itself", "everything alike"]', "left of the diagonal"),
+        ('["the last space", "the character before", "itself"]', "one shade"),
     ],
-    "with_temperature": [
-        (
-            """
-            def with_temperature(scores, temperature):
-                exps = [math.exp(score) / temperature for score in scores]
-                return [e / sum(exps) for e in exps]
-            """,
-            "temperature 1",
-        ),
-        (
-            """
-            def with_temperature(scores, temperature):
-                exps = [math.exp(score * temperature) for score in scores]
-                return [e / sum(exps) for e in exps]
-            """,
-            "the wrong way round",
-        ),
-        (
-            """
-            def with_temperature(scores, temperature):
-                exps = [math.exp(score - temperature) for score in scores]
-                return [e / sum(exps) for e in exps]
-            """,
-            "falls out again",
-        ),
-        ("lambda scores, temperature: [math.exp(score / temperature) for score in scores]", "gives"),
+    "lines_in_order": [
+        ('"CFEAD"', "six letters"),
+        ('["C", "F", "E", "A", "D", "B"]', "one text"),
+        ('"ACFEDB"', "line A needs 'scores'"),
+        ('"CEDABF"', "before the mask"),
+        ('"CEADFB"', "after the softmax"),
     ],
-    "top_k": [
+    "write": [
+        (rewritten(" / temperature", ""), "temperature"),
+        (rewritten(" / temperature", " * temperature"), "temperature"),
+        (rewritten("scores.topk(top_k)", "scores.topk(scores.size(-1))"), "top_k is not right"),
+        (rewritten("scores.topk(top_k)", "scores.topk(top_k, largest=False)"), "the last position"),
+        (rewritten("tokens[:, -model.config.block_size :]", "tokens"), "at most the last block_size"),
+        (rewritten("[0][:, -1]", "[0][:, 0]"), "the last position"),
+        (rewritten("which.gather(1, drawn)", "drawn"), "the last position"),
+        (rewritten("best.softmax(dim=-1).multinomial(1)", "best.argmax(-1, keepdim=True)"), "draw one at random"),
+        (rewritten("    return tokens", "    return tokens[:, 3:]"), "with the new ones after them"),
         (
-            "lambda probabilities, k: [p if p >= sorted(probabilities)[-k] else 0.0 for p in probabilities]",
-            "add up to 1",
+            rewritten("torch.cat([tokens, which.gather(1, drawn)]", "torch.cat([which.gather(1, drawn), tokens]"),
+            "changed",
         ),
-        (
-            """
-            def top_k(probabilities, k):
-                kept = [p if p <= sorted(probabilities)[k - 1] else 0.0 for p in probabilities]
-                return [p / sum(kept) for p in kept]
-            """,
-            "least likely",
-        ),
-        (
-            """
-            def top_k(probabilities, k):
-                best = sorted(probabilities, reverse=True)[:k]
-                return [p / sum(best) for p in best]
-            """,
-            "at its place",
-        ),
-        (
-            """
-            def top_k(probabilities, k):
-                kept = probabilities[:k] + [0.0] * (len(probabilities) - k)
-                return [p / sum(kept) for p in kept]
-            """,
-            "the first k",
-        ),
-        ("lambda probabilities, k: sorted(probabilities)[k]", "raised IndexError"),
-        ("lambda probabilities, k: sorted(probabilities, reverse=True)[:k]", "and they must add up to 1"),
-        (
-            "lambda probabilities, k: [1 / k if p >= sorted(probabilities)[-k] else 0 for p in probabilities]",
-            "equally likely",
-        ),
-    ],
-    "block_parameters": [
-        ("lambda C: 12 * C * C", "matrices alone"),
-        ("lambda C: 12 * C * C + 9 * C", "norms are missing"),
-        ("lambda C: 12 * C * C + 4 * C", "biases of the linear layers"),
-        ("lambda C: 4 * C * C + 4 * C", "attention alone"),
-        ("lambda C: 10 * C * C + 11 * C", "three times as wide"),
-        ("lambda C: 11 * C * C + 12 * C", "`c_proj`"),
-        ("lambda C: 8 * C * C + 12 * C", "two matrices"),
-        ("lambda C: C", "gives"),
+        ("lambda model, tokens, count, temperature, top_k: [1]", "this is list"),
+        ("lambda model, tokens, count, temperature, top_k: model(tokens[0])", "reads (1, T)"),
     ],
     "attention": [
         (changed(MASK, ""), "the mask is missing"),
@@ -125,11 +94,13 @@ WRONG_ANSWERS = {
         ),
         (changed("weights @ v", "weights"), "those are the weights"),
         (changed("weights @ v", "weights @ k"), "gather the keys"),
-        (changed("q @ k.T", "k @ q.T"), "swapped"),
+        (changed("q @ k.mT", "k @ q.mT"), "swapped"),
         (changed("weights @ v", "(weights @ v).T"), "it gives the shape (4, 6)"),
         (changed("weights @ v", "weights @ v + (torch.arange(T) > 2)[:, None]"), "right are the positions [0, 1, 2]"),
-        (changed("weights @ v", "(weights @ v).tolist()"), "give back a tensor"),
-        (changed("q @ k.T", "q @ k"), "raised RuntimeError"),
+        (changed("weights @ v", "(weights @ v).tolist()"), "return a tensor"),
+        (changed("q @ k.mT", "q @ k"), "raised RuntimeError"),
+        (changed("k.mT", "k.T"), "for all heads at once"),
+        (changed("softmax(dim=-1)", "softmax(dim=1)"), "for all heads at once"),
         ("lambda q, k, v: (q @ k.T).softmax(dim=-1) @ v", "neither the mask"),
         ("lambda q, k, v: v * 0", "none of the six"),
     ],

@@ -16,6 +16,7 @@ _CHOICES = {
     "attention": ("fused", "naive"),
     "schedule": ("cosine", "linear", "constant"),
     "optimizer": ("adamw", "muon"),
+    "dtype": ("float32", "bfloat16", "float16"),
 }
 # What is typed is what is read: no per cent, and no more digits than matter.
 _LOG = {"readout_format": ".2g"}

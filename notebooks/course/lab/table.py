@@ -6,7 +6,6 @@ import html
 import io
 import shlex
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from PIL import Image
 
 from course.figures import COLORS
 from course.lab.runs import Run, Sample, Thoughts, in_words
-from course.step_costs import MIB, count
 from gptlib.config import TrainConfig, as_arguments
 from gptlib.events import Estimate
 
+MIB = 2**20
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
 WIDE = ("run", "settings")  # columns whose text may take several lines
 
@@ -26,11 +25,6 @@ WIDE = ("run", "settings")  # columns whose text may take several lines
 def memory_in_use() -> int:
     """Bytes that this process holds in memory: Python, torch and everything else that is loaded."""
     return psutil.Process().memory_info().rss
-
-
-@lru_cache(maxsize=32)  # a count takes a tenth of a second, the first one more
-def _memory_of_a_step(config: TrainConfig, vocab_size: int) -> int:
-    return count(config, vocab_size).memory
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -46,8 +40,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
             "val loss": _estimate(run.val),
             "seconds": f"{run.seconds():.1f}",
             f"{unit}s/s": f"{run.tokens_per_second():,.0f}",
-            "MiB asked": f"{_memory_of_a_step(run.config, run.vocab_size) / MIB:,.1f}" if run.vocab_size else "–",
-            "MiB more": f"{(run.memory[1] - run.memory[0]) / MIB:,.0f}" if run.vocab_size else "–",
+            "MiB more": f"{(run.memory[1] - run.memory[0]) / MIB:,.0f}",
         }
         for run in runs
     ]

@@ -1,39 +1,64 @@
 """Lesson 00: what is the whole game?"""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.prediction import Prediction
 
-# Each ends in a character that stands elsewhere too, so that every character has one to follow it.
+# Each ends in a character that is elsewhere too, so that every character has one to follow it.
 _TEXTS = ["to be or not to be", "the lord of the house of the rose", "alone, alone, all, all alone"]
+_TABLE = {"a": 0.2, "b": 0.5, "c": 0.3}
+
+predict_max_iters = Prediction(
+    "100 steps end at a loss of about 2.2. Where do 800 steps end, eight times as many?",
+    ("Near 0.3: an eighth of it", "Near 1.7", "Near 2.1: it has learned what there is to learn"),
+    answer=1,
+    why="The easy things come first: which letters are frequent, which follow which. Each further tenth takes longer.",
+)
 
 
 def _followers(text, character):
     return Counter(after for before, after in pairwise(text) if before == character)
 
 
-def _likeliest(text, character):
-    counts = _followers(text, character)
-    return max(counts, key=counts.get)
+def _probabilities(counts):
+    return {character: count / sum(counts.values()) for character, count in counts.items()}
 
 
-def _write(text, start, length):
+def _draw(table, r):
+    for character, end in zip(table, accumulate(table.values()), strict=True):
+        if r < end:
+            return character
+    return character
+
+
+def _write(text, start, numbers, choose=lambda counts, r: _draw(_probabilities(counts), r)):
     written = start
-    for _ in range(length):
-        written += _likeliest(text, written[-1])
+    for r in numbers:
+        written += choose(_followers(text, written[-1]), r)
     return written
 
 
-def _write_from_start(text, start, length):
-    return start + _likeliest(text, start[-1]) * length
+def _from_first(text, start, numbers):
+    counts = _followers(text, start[-1])
+    return start + "".join(_draw(_probabilities(counts), r) for r in numbers)
+
+
+def _numbers(rng, count):
+    return [rng.random() for _ in range(count)]
+
+
+def _random_table(rng):
+    weights = [rng.randint(1, 9) for _ in "abcde"]
+    return {character: weight / sum(weights) for character, weight in zip("abcde", weights, strict=True)}
 
 
 followers = Exercise(
     name="followers",
     title="What comes after a character?",
     difficulty=1,
-    minutes=3,
+    minutes=2,
     check=SameAs(
         _followers,
         inputs=[("to be or not to be", "o"), ("mississippi", "s")],
@@ -60,112 +85,202 @@ followers = Exercise(
     """,
 )
 
-likeliest = Exercise(
-    name="likeliest",
-    title="The smallest language model",
+probabilities = Exercise(
+    name="probabilities",
+    title="From counts to probabilities",
     difficulty=1,
-    minutes=4,
+    minutes=3,
     check=SameAs(
-        _likeliest,
-        inputs=[("to be or not to be", "o"), ("mississippi", "s")],
-        random_input=lambda rng: (rng.choice(_TEXTS), rng.choice("oe")),
+        _probabilities,
+        inputs=[({" ": 2, "r": 1, "t": 1},), ({"e": 5},)],
+        random_input=lambda rng: ({character: rng.randint(1, 9) for character in "abcd"},),
         mistakes={
-            "that is how often it follows; the model should say which character it is": (
-                lambda text, character: max(_followers(text, character).values())
+            "those are the counts themselves; probabilities add up to 1": dict,
+            "that divides by how many different characters there are; divide by how many were counted in all": (
+                lambda counts: {character: count / len(counts) for character, count in counts.items()}
             ),
-            "that is the largest character in the alphabet; compare how often they follow (`key=counts.get`)": (
-                lambda text, character: max(_followers(text, character))
-            ),
-            "that is the most frequent character of the whole text; only what follows the given one counts": (
-                lambda text, character: Counter(text).most_common(1)[0][0]
-            ),
-            "that is a pair (character, count); the character alone is asked for": (
-                lambda text, character: _followers(text, character).most_common(1)[0]
-            ),
-            "that is a list of pairs (character, count); the character alone is asked for": (
-                lambda text, character: _followers(text, character).most_common(1)
-            ),
-            "those are all the counts; the one character with the largest is asked for": _followers,
-            "that is the one that follows most seldom; look for the largest count": (
-                lambda text, character: min((counts := _followers(text, character)), key=counts.get)
-            ),
-            "that is what follows at its first place; count over the whole text": (
-                lambda text, character: text[text.index(character) + 1]
+            "that compares each with the most frequent one; divide by the sum of all counts": (
+                lambda counts: {character: count / max(counts.values()) for character, count in counts.items()}
             ),
         },
     ),
     hints=(
-        "`counts` knows how often each character follows. Which key has the largest value?",
-        "`max(counts)` compares the characters themselves; `max(counts, key=...)` compares what `key` makes of them.",
-        "`max(counts, key=counts.get)`",
+        "`{' ': 2, 'r': 1, 't': 1}`: the space came 2 times out of 4. Where does the 4 come from?",
+        "`sum(counts.values())` is how many were counted in all.",
+        "`count / sum(counts.values())`",
     ),
     solution="""
-        from collections import Counter
-        from itertools import pairwise
-
-        def likeliest(text, character):
-            counts = Counter(after for before, after in pairwise(text) if before == character)
-            return max(counts, key=counts.get)
+        def probabilities(counts):
+            return {character: count / sum(counts.values()) for character, count in counts.items()}
     """,
     starter="""
-        from collections import Counter
-        from itertools import pairwise
-
-        def likeliest(text, character):
-            counts = Counter(after for before, after in pairwise(text) if before == character)
-            return ...
+        def probabilities(counts):
+            return {character: count / ... for character, count in counts.items()}
     """,
+)
+
+draw = Exercise(
+    name="draw",
+    title="Draw from a table of probabilities",
+    difficulty=2,
+    minutes=10,
+    check=SameAs(
+        _draw,
+        inputs=[(_TABLE, 0.1), (_TABLE, 0.6), (_TABLE, 0.7), (_TABLE, 0.95)],
+        random_input=lambda rng: (_random_table(rng), rng.random()),
+        mistakes={
+            "that is always the likeliest one; `r` decides which one it is": lambda table, r: max(table, key=table.get),
+            "that compares `r` with each probability alone; compare it with the sum of all so far": (
+                lambda table, r: next((c for c, p in table.items() if r < p), list(table)[-1])
+            ),
+            "that is one too early: stop at the first character whose sum is above `r`": (
+                lambda table, r: (list(table)[:1] + [c for c, end in _ends(table) if end <= r])[-1]
+            ),
+            "that is its place in the table; return the character itself": (
+                lambda table, r: list(table).index(_draw(table, r))
+            ),
+            "that is a probability; return the character that it belongs to": lambda table, r: table[_draw(table, r)],
+        },
+    ),
+    hints=(
+        "Lay the probabilities end to end on a ruler from 0 to 1. `r` is a point on it: on whose piece?",
+        "Walk along `table.items()` and add up the probabilities. Whose piece ends to the right of `r`?",
+        "`end += probability`, then `if r < end: return character`.",
+    ),
+    solution="""
+        def draw(table, r):
+            end = 0
+            for character, probability in table.items():
+                end += probability
+                if r < end:
+                    return character
+            return character  # the sum was 0.9999999 and not 1: computers round
+    """,
+)
+
+
+def _ends(table):
+    return list(zip(table, accumulate(table.values()), strict=True))
+
+
+loop = Exercise(
+    name="loop",
+    title="Put the loop in order",
+    difficulty=1,
+    minutes=4,
+    check=SameValue(
+        list("DBEAC"),
+        mistakes={
+            "A draws from `p`, which does not exist yet; only E makes it": list("DBAEC"),
+            "E needs `scores`, which only B makes": list("DEBAC"),
+            "C comes too early: what should it append?": list("DBECA"),
+            "B asks the model about `seen`, which only D makes": list("BDEAC"),
+        },
+    ),
+    hints=(
+        "Each line uses a name that another one has made. Who makes `seen`? Who uses it?",
+        "text, seen, scores, p, number, text: that is the circle.",
+        'It begins `["D", "B", ...]`.',
+    ),
+    solution='loop = ["D", "B", "E", "A", "C"]',
+)
+
+match = Exercise(
+    name="match",
+    title="Which program wrote which text?",
+    difficulty=2,
+    minutes=4,
+    check=SameValue(
+        {1: "letters", 2: "five", 3: "GPT", 4: "pairs"},
+        mistakes={
+            "the prettiest is not the GPT's: who has counted after every five characters quotes long pieces": {
+                1: "letters",
+                2: "GPT",
+                3: "five",
+                4: "pairs",
+            },
+            "look at 1 and 4 again: which has no `th` and no `ou`, only the right number of each letter?": {
+                1: "pairs",
+                2: "five",
+                3: "GPT",
+                4: "letters",
+            },
+            "look at 3 and 4 again: pairs know what follows one letter, and so no whole word": {
+                1: "letters",
+                2: "five",
+                3: "pairs",
+                4: "GPT",
+            },
+        },
+    ),
+    hints=(
+        "Begin with the worst: who knows nothing about the letter before?",
+        "Whoever has counted what follows each five characters has, in effect, the text by heart.",
+        "1 is the one with letter frequencies, 4 the one with pairs.",
+    ),
+    solution='match = {1: "letters", 2: "five", 3: "GPT", 4: "pairs"}',
 )
 
 write = Exercise(
     name="write",
-    title="Predict, append, repeat",
-    difficulty=2,
-    minutes=8,
+    title="A language model of your own",
+    difficulty=3,
+    minutes=10,
     check=SameAs(
         _write,
-        inputs=[("to be or not to be", "t", 5), ("mississippi", "m", 4)],
-        random_input=lambda rng: (rng.choice(_TEXTS), rng.choice("oe"), rng.randint(2, 12)),
+        inputs=[("to be or not to be", "t", [0.1, 0.9, 0.5, 0.3, 0.7]), ("mississippi", "m", [0.2, 0.8, 0.6])],
+        random_input=lambda rng: (rng.choice(_TEXTS), rng.choice("oe"), _numbers(rng, rng.randint(4, 12))),
         mistakes={
             "that is the continuation alone; the text begins with `start`": (
-                lambda text, start, length: _write(text, start, length)[len(start) :]
+                lambda text, start, numbers: _write(text, start, numbers)[len(start) :]
             ),
-            "each time the same character is asked for its follower; ask the one that was written last": (
-                _write_from_start
-            ),
-            "the result is `length` characters long in all; `length` more were to be written": (
-                lambda text, start, length: _write(text, start, length - len(start))
-            ),
+            "each time the first character is asked for its followers; ask the one that was written last": _from_first,
             "only the last character is left; add each one to what is written: `written += ...`": (
-                lambda text, start, length: _write(text, start, length)[-1]
+                lambda text, start, numbers: _write(text, start, numbers)[-1]
             ),
-            "one character was written, not `length`; does the `return` stand inside the loop?": (
-                lambda text, start, length: _write(text, start, 1)
+            "one character was written, not one for each number; is the `return` inside the loop?": (
+                lambda text, start, numbers: _write(text, start, numbers[:1])
+            ),
+            "that always takes the likeliest character; draw one, with your `draw` and the number `r`": (
+                lambda text, start, numbers: _write(text, start, numbers, lambda counts, r: max(counts, key=counts.get))
             ),
             "that is a list of characters; a text is asked for: `''.join(...)`": (
-                lambda text, start, length: list(_write(text, start, length))
+                lambda text, start, numbers: list(_write(text, start, numbers))
             ),
         },
     ),
     hints=(
-        "Begin with `written = start`. What is the last character of it?",
-        "A loop of `length` rounds: find the likeliest character after `written[-1]`, and add it to `written`.",
-        "`written += likeliest(text, written[-1])`",
+        "Begin with `written = start`. For each `r` in `numbers`, one character is added.",
+        "Count the followers of `written[-1]`, make probabilities of the counts, draw one with `r`.",
+        "`written += draw(probabilities(followers(text, written[-1])), r)`",
     ),
     solution="""
         from collections import Counter
         from itertools import pairwise
 
-        def write(text, start, length):
+        def followers(text, character):
+            return Counter(after for before, after in pairwise(text) if before == character)
+
+        def probabilities(counts):
+            return {character: count / sum(counts.values()) for character, count in counts.items()}
+
+        def draw(table, r):
+            end = 0
+            for character, probability in table.items():
+                end += probability
+                if r < end:
+                    return character
+            return character
+
+        def write(text, start, numbers):
             written = start
-            for _ in range(length):
-                counts = Counter(after for before, after in pairwise(text) if before == written[-1])
-                written += max(counts, key=counts.get)
+            for r in numbers:
+                written += draw(probabilities(followers(text, written[-1])), r)
             return written
     """,
 )
 
-EXERCISES = [followers, likeliest, write]
+EXERCISES = [followers, probabilities, draw, loop, match, write]
 
 QUIZ = Quiz(
     "00",
@@ -174,77 +289,55 @@ QUIZ = Quiz(
             "What does the GPT compute, each time it is asked?",
             [
                 Choice(
-                    "The sentence that fits best, which it then writes down",
-                    "It never plans a sentence. It gives numbers for one next token; the sentence comes about by "
-                    "asking again and again.",
+                    "The sentence that fits best, which it then writes down letter by letter",
+                    "It never plans a sentence. It gives numbers for one next token; a sentence comes about by asking "
+                    "again and again.",
+                ),
+                Choice(
+                    "The place in the plays where this text occurs, and how it continues",
+                    "It has no text to look things up in: the plays are not stored in it. It has only its parameters.",
                 ),
                 Choice(
                     "A probability for each token of being the next one",
-                    "That is all it does. Another part, the sampling, chooses one of them, appends it and asks again.",
+                    "That is all it does. The loop around it draws one token, appends it and asks again.",
                     right=True,
-                ),
-                Choice(
-                    "The place in the plays where this text occurs, and how it goes on there",
-                    "It has no text to look into when it writes: the plays are not stored in it. It has only its "
-                    "parameters, numbers that training has set.",
                 ),
             ],
         ),
         Question(
-            "After 100 steps it writes `thet ane hor wime`. Has the training failed?",
+            "After 50 steps it writes `y ntherceth we alst mse the to she mome`. Has the training failed?",
             [
                 Choice(
-                    "Yes: no word of that is English.",
-                    "Look at what it has already found: letters in English proportions, words of English length. At "
-                    "step 0 there was none of that.",
-                ),
-                Choice(
-                    "That cannot be seen from a sample; look whether the loss still falls.",
-                    "Every young model writes like this. While the loss falls it learns; what the loss is worth is the "
-                    "question of lesson 03.",
+                    "You can't tell from a sample. Look at the loss: is it still falling?",
+                    "Every young model writes like this. While the loss falls, it learns.",
                     right=True,
                 ),
                 Choice(
-                    "Yes: it should be trained again with another seed.",
-                    "Another seed gives other babble of the same kind. More steps are what helps here.",
+                    "Yes: hardly a word of it is English, so it has learned nothing so far.",
+                    "Compare it with step 0. It has English letters, English pairs, words of English length.",
+                ),
+                Choice(
+                    "Yes: the random start was unlucky, so begin again with another seed.",
+                    "Six seeds ended within 0.02 of each other. More steps help; another seed does not.",
                 ),
             ],
         ),
         Question(
-            "Which of the three commands decides how large the model is?",
+            "A model gives the character that really came a probability of 1/2. What is its surprise?",
             [
+                Choice("0.5, because that is one half", "The surprise is −ln p. For p = 1/2 that is ln 2."),
                 Choice(
-                    "`prepare.py`: a longer text makes a larger model",
-                    "It turns a text into numbers and sets some plays aside. The model does not exist yet, and its "
-                    "size does not depend on how long the text is.",
+                    "0: it was right",
+                    "0 is for p = 1, when no other character was thought possible. Half was given to others here.",
                 ),
                 Choice(
-                    "`gptlib.train`: by `n_layer`, `n_embd` and `block_size`",
-                    "The settings are in its TOML file, or behind it on the command line; the checkpoint keeps them.",
+                    "0.69, which is ln 2",
+                    "−ln(1/2) = ln 2 = 0.69 nats. Some people call just this one *bit*; lesson 01 needs it.",
                     right=True,
                 ),
                 Choice(
-                    "`gptlib.sample`: by the number of tokens that it writes",
-                    "It loads the model as training left it, and the same model writes ten tokens or ten thousand.",
-                ),
-            ],
-        ),
-        Question(
-            "You run the train command a second time, with `--max_iters=2000` instead of 1000. Where does it begin?",
-            [
-                Choice(
-                    "At step 1000, where the first run ended",
-                    "Only if you ask for it, with `--init_from=resume` (lesson 08). Otherwise a run begins anew.",
-                ),
-                Choice(
-                    "At step 0, with new random weights",
-                    "`init_from` is 'scratch' unless you say otherwise. The first 1000 steps are not even the same as "
-                    "before, since the learning rate now falls more slowly.",
-                    right=True,
-                ),
-                Choice(
-                    "At step 0, but with the trained weights of the first run",
-                    "That is what `--init_from=FOLDER` would do. Without it, the weights are drawn anew.",
+                    "2, because it hesitated between two",
+                    "It hesitated as if between two, that is well put. The surprise is the logarithm of that.",
                 ),
             ],
         ),
@@ -252,39 +345,54 @@ QUIZ = Quiz(
             "You give your GPT the start `Who wrote Hamlet?` What does it do?",
             [
                 Choice(
-                    "It answers, if Hamlet was among the plays",
-                    "It was not trained to answer. It goes on with what tends to come next in a play, and after a "
-                    "question that is often another speech.",
+                    "It answers, if that play was in its training text",
+                    "It was never trained to answer. It continues with what tends to come next in a play.",
                 ),
                 Choice(
-                    "It goes on as a play might, with a line break or another speech",
-                    "It predicts what follows such a line in its text. Assistants are made from such models by a "
-                    "further training, on conversations.",
+                    "It goes on as a play might: a line break, another speech",
+                    "It predicts what follows such a line in its text. Assistants are made from models like this by "
+                    "training them further, on conversations.",
                     right=True,
                 ),
                 Choice(
-                    "It reports an error, because this is not a line of a play",
-                    "Any text of known characters has a next character. It will always give you probabilities, "
-                    "sensible or not.",
+                    "It reports an error, because this is not a line from a play",
+                    "Any text made of its 63 characters has a next character. It always gives you probabilities.",
                 ),
             ],
         ),
         Question(
             "You lower `temperature` from 0.8 to 0.2 and let it write again. What has changed in the model?",
             [
+                Choice("It has learned to be more careful", "Only training changes parameters. Nobody trained here."),
                 Choice(
-                    "Nothing: only how boldly one of its probabilities is chosen",
-                    "The same model gives the same probabilities. At a low temperature the likeliest characters are "
-                    "chosen nearly always, so it is correct more often, and repeats itself.",
+                    "Its loss has gone down", "The loss comes from its probabilities on real text, before any draw."
+                ),
+                Choice(
+                    "Its parameters are now closer to zero", "The scores are divided, after the model has computed."
+                ),
+                Choice(
+                    "Nothing",
+                    "Same model, same scores. They are divided by a smaller number, so the likeliest characters win "
+                    "nearly always.",
+                    right=True,
+                ),
+            ],
+        ),
+        Question(
+            "On a friend's computer this notebook gives the same losses, but another speech of Macbeth. Is that a bug?",
+            [
+                Choice(
+                    "Yes: the same seed must give the same text everywhere",
+                    "It would, if the probabilities were the same to the last digit. Between computers they are not.",
+                ),
+                Choice(
+                    "No: a difference in the last digits is enough to draw another character once",
+                    "And from that character on, both go on from different texts.",
                     right=True,
                 ),
                 Choice(
-                    "It has learnt to be more careful",
-                    "Learning is what changes parameters, and only training does that.",
-                ),
-                Choice(
-                    "Its loss is lower now",
-                    "The loss measures its probabilities on real text. Nobody's choice of what to write enters there.",
+                    "No: drawing is random, so no two texts are ever the same, even on the same computer",
+                    "On the same computer, the same seed gives the same random numbers, and so the same text.",
                 ),
             ],
         ),

@@ -1,22 +1,34 @@
 """Lesson 01: what does a model read?"""
 
 import math
-from collections import Counter
-from itertools import pairwise
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.prediction import Prediction
 
-
-def _most_frequent_pair(tokens):
-    pairs = Counter(pairwise(tokens))
-    return max(pairs, key=pairs.get)
+predict_vocab_size = Prediction(
+    "With a vocabulary of 512, a token is about two characters long. How long is it with 4,096, eight times as many?",
+    ("About 16 characters", "About 6 characters", "About 3 characters"),
+    answer=2,
+    why="The most frequent pairs are joined first. Each doubling adds rarer ones, which shorten the text by less.",
+)
+predict_tokens = Prediction(
+    "Both models read the same 150,000 characters. How does the loss per token compare at the end?",
+    (
+        "Byte pairs lower: longer tokens, so it understands more",
+        "About the same: it is the same text",
+        "Byte pairs two and a half times as high",
+    ),
+    answer=2,
+    why="A choice among 2,048 is harder than one among 63. But one token settles 2.7 characters: see the right plot.",
+    moves=None,
+)
 
 
 def _merge(tokens, pair, step=2, times=math.inf):
     result, i = [], 0
     while i < len(tokens):
         if tuple(tokens[i : i + 2]) == tuple(pair) and times > 0:
-            result.append("".join(pair))
+            result.append(pair[0] + pair[1])
             i, times = i + step, times - 1
         else:
             result.append(tokens[i])
@@ -24,224 +36,283 @@ def _merge(tokens, pair, step=2, times=math.inf):
     return result
 
 
-def _learn_pairs(text, count):
-    tokens, learned = list(text), []
-    for _ in range(count):
-        pair = _most_frequent_pair(tokens)
-        tokens = _merge(tokens, pair)
-        learned.append("".join(pair))
-    return learned
+def _some_tokens(rng):
+    return [rng.choice("ab") for _ in range(12)]
 
-
-def _some_tokens(rng, letters="abc"):
-    """Twelve letters in which one pair is more frequent than all others."""
-    while True:
-        tokens = [rng.choice(letters) for _ in range(12)]
-        counts = sorted(Counter(pairwise(tokens)).values())
-        if len(counts) > 1 and counts[-1] > counts[-2]:
-            return tokens
-
-
-def _counted_once(text, count):
-    pairs = Counter(pairwise(text))
-    return ["".join(pair) for pair, _ in pairs.most_common(count)]
-
-
-def _final_tokens(text, count):
-    tokens = list(text)
-    for _ in range(count):
-        tokens = _merge(tokens, _most_frequent_pair(tokens))
-    return tokens
-
-
-most_frequent_pair = Exercise(
-    name="most_frequent_pair",
-    title="Which two stand side by side most often?",
-    difficulty=1,
-    minutes=3,
-    check=SameAs(
-        _most_frequent_pair,
-        inputs=[(list("lower low lowest lot"),), (["t", "h", "e", " ", "th", "e", " ", "th", "e"],)],
-        random_input=lambda rng: (_some_tokens(rng),),
-        mistakes={
-            "that is the most frequent token; we look for two neighbours": lambda t: Counter(t).most_common(1)[0][0],
-            "that is the pair with its number; give the pair alone": lambda t: (
-                _most_frequent_pair(t),
-                max(Counter(pairwise(t)).values()),
-            ),
-            "that is how often it stands there; give the pair itself": lambda t: max(Counter(pairwise(t)).values()),
-            "that is the pair glued together; give a tuple of its two tokens": lambda t: "".join(
-                _most_frequent_pair(t)
-            ),
-            "that is the first pair of the text": lambda t: tuple(t[:2]),
-            "that looks at the tokens two by two, 1 and 2, 3 and 4: the pair of 2 and 3 is missed": (
-                lambda t: Counter(zip(t[::2], t[1::2], strict=False)).most_common(1)[0][0]
-            ),
-        },
-    ),
-    hints=(
-        "`itertools.pairwise(tokens)` gives every token with the one after it.",
-        "`collections.Counter` counts them.",
-        "`max(pairs, key=pairs.get)` is the key with the highest count.",
-    ),
-    solution="""
-        from collections import Counter
-        from itertools import pairwise
-
-        def most_frequent_pair(tokens):
-            pairs = Counter(pairwise(tokens))
-            return max(pairs, key=pairs.get)
-    """,
-)
 
 merge = Exercise(
     name="merge",
-    title="Join a pair wherever it stands",
-    difficulty=2,
-    minutes=8,
+    title="Join a pair wherever it occurs",
+    difficulty=1,
+    minutes=2,
     check=SameAs(
         _merge,
-        inputs=[
-            (list("low lower"), ("l", "o")),
-            (list("aaaaa"), ("a", "a")),
-            (["x", "y"], ("y", "x")),
-            ([], ("a", "b")),
-        ],
-        random_input=lambda rng: (_some_tokens(rng, "ab"), (rng.choice("ab"), rng.choice("ab"))),
+        inputs=[(list("low lower"), ("l", "o")), (list("aaaaa"), ("a", "a")), (["x", "y"], ("y", "x"))],
+        random_input=lambda rng: (_some_tokens(rng), (rng.choice("ab"), rng.choice("ab"))),
         mistakes={
-            "after a pair, go on behind both of its tokens; here the second one is used again": lambda t, p: _merge(
+            "after a pair, go on after both of its tokens; here the second one is used again": lambda t, p: _merge(
                 t, p, step=1
             ),
             "only the first place is joined; go on to the end": lambda t, p: _merge(t, p, times=1),
-            "the pair stands there as a tuple; join its two texts to one: `pair[0] + pair[1]`": lambda t, p: [
+            "the pair is there as a tuple; join its two texts to one: `pair[0] + pair[1]`": lambda t, p: [
                 tuple(p) if len(x) > 1 else x for x in _merge(t, p)
-            ],
-            "that is the pair at each of its places, and the other tokens are lost": lambda t, p: [
-                x for x in _merge(t, p) if len(x) > 1
             ],
         },
     ),
     hints=(
         "The new token is the two old ones as one text.",
-        "A joined pair has used up two tokens: how far must `i` move?",
-        "`result.append(pair[0] + pair[1])`, then `i += 2`.",
+        "Look at the last token of `result` and the next one of `tokens`: are they the pair?",
     ),
     solution="""
         def merge(tokens, pair):
             result = []
-            i = 0
-            while i < len(tokens):
-                if tuple(tokens[i : i + 2]) == pair:
-                    result.append(pair[0] + pair[1])
-                    i += 2
+            for token in tokens:
+                if result and (result[-1], token) == pair:
+                    result[-1] += token
                 else:
-                    result.append(tokens[i])
-                    i += 1
+                    result.append(token)
             return result
+    """,
+)
+
+by_hand = Exercise(
+    name="by_hand",
+    title="Be the tokenizer",
+    difficulty=1,
+    minutes=4,
+    check=SameValue(
+        ["low", "er", " low", "es", "t"],
+        mistakes={
+            "the fourth merge joins a space with `low`: the second word begins with a space": (
+                ["low", "er", " ", "low", "es", "t"]
+            ),
+            "there is no merge that makes `lower`: only the five of the list count": ["lower", " low", "es", "t"],
+            "after the fifth merge, `es` is one token": ["low", "er", " low", "e", "s", "t"],
+            "only the first word is cut; go on to the second": ["low", "er"],
+        },
+    ),
+    hints=(
+        "Begin with single characters: `l o w e r ␣ l o w e s t`.",
+        "Take the merges one after the other, and join that pair wherever it occurs. After the second: "
+        "`low e r ␣ low e s t`.",
+    ),
+    solution='by_hand = ["low", "er", " low", "es", "t"]',
+)
+
+_PIECES = [bytes([byte]) for byte in range(256)] + [b"th", b" th", b" the"]
+
+
+def _decode(numbers, pieces):
+    return b"".join(pieces[number] for number in numbers).decode()
+
+
+decode = Exercise(
+    name="decode",
+    title="Undo it",
+    difficulty=1,
+    minutes=3,
+    check=SameAs(
+        _decode,
+        inputs=[([115, 101, 101, 258], _PIECES), ([99, 97, 102, 195, 169], _PIECES)],
+        random_input=lambda rng: ([rng.choice([258, 257, 101, 32]) for _ in range(6)], _PIECES),
+        mistakes={
+            "those are bytes; `.decode()` at the end turns them into a text": lambda numbers, pieces: b"".join(
+                pieces[number] for number in numbers
+            ),
+            "é is two bytes, and each alone is no character: join all bytes first, then decode": (
+                lambda numbers, pieces: "".join(pieces[number].decode(errors="replace") for number in numbers)
+            ),
+        },
+    ),
+    hints=(
+        "`pieces[number]` is the piece with that number.",
+        "`b''.join(...)` puts the pieces together. Each is of type bytes.",
+        "`b''.join(pieces[number] for number in numbers).decode()`",
+    ),
+    solution="""
+        def decode(numbers, pieces):
+            return b"".join(pieces[number] for number in numbers).decode()
     """,
     starter="""
-        def merge(tokens, pair):
-            result = []
-            i = 0
-            while i < len(tokens):
-                if tuple(tokens[i : i + 2]) == pair:
-                    result.append(...)
-                    i += ...
-                else:
-                    result.append(tokens[i])
-                    i += 1
-            return result
+        def decode(numbers, pieces):
+            return b"".join(... for number in numbers).decode()
     """,
 )
 
-learn_pairs = Exercise(
-    name="learn_pairs",
-    title="A tokenizer that learns",
+_MERGES = [
+    (b"t", b"h"),
+    (b" ", b"th"),
+    (b" th", b"e"),
+    (b"e", b"r"),
+    (b" the", b"r"),
+    (b"\xc3", b"\xa9"),
+    (b"o", b"r"),
+    (b"t", b"o"),
+]
+
+
+def _bytes(text):
+    return [bytes([byte]) for byte in text.encode()]
+
+
+def _tokens(text, merges):
+    tokens = _bytes(text)
+    for pair in merges:
+        tokens = _merge(tokens, pair)
+    return tokens
+
+
+def _encode(text, merges, tokens=_tokens):
+    number = {bytes([byte]): byte for byte in range(256)}
+    number |= {pair[0] + pair[1]: 256 + i for i, pair in reversed(list(enumerate(merges)))}
+    return [number[token] for token in tokens(text, merges)]
+
+
+def _longest_first(text, merges):
+    known, tokens, text = [a + b for a, b in merges], [], text.encode()
+    while text:
+        best = max([piece for piece in known if text.startswith(piece)] + [text[:1]], key=len)
+        tokens.append(best)
+        text = text[len(best) :]
+    return tokens
+
+
+encode = Exercise(
+    name="encode",
+    title="Encode a new text",
     difficulty=3,
-    minutes=12,
+    minutes=15,
     check=SameAs(
-        _learn_pairs,
-        inputs=[("low lower lowest low", 3), ("the cat that the hat", 4), ("aaaaaaaa", 2)],
-        random_input=lambda rng: ("".join(rng.choice("abcd ") for _ in range(40)), rng.randint(2, 4)),
+        _encode,
+        inputs=[("the", _MERGES), (" the other", _MERGES), (" ther café", _MERGES), ("tor", _MERGES), ("", _MERGES)],
+        random_input=lambda rng: ("".join(rng.choice([" ", "t", "h", "e", "r", "o"]) for _ in range(15)), _MERGES),
         mistakes={
-            "the pairs were counted once; after each join count again, with the new token": _counted_once,
-            "those are the tokens of the text; give the learnt ones, in the order of learning": _final_tokens,
-            "one is missing: `count` pairs are to be learnt": lambda text, count: _learn_pairs(text, count - 1),
-            "those are the characters and the learnt tokens; give the learnt ones alone": lambda text, count: (
-                sorted(set(text)) + _learn_pairs(text, count)
+            "those are the pieces; the model gets their numbers": lambda text, merges: _tokens(text, merges),
+            "those are the bytes alone; now apply the merges": lambda text, merges: list(text.encode()),
+            "a learned token is numbered from 256 on, since 0 to 255 are the single bytes": (
+                lambda text, merges: [n - 256 if n >= 256 else n for n in _encode(text, merges)]
+            ),
+            "the merges are applied in the wrong order: the first one learned comes first": (
+                lambda text, merges: _encode(text, merges, lambda text, m: _tokens(text, m[::-1]))
+            ),
+            "that takes the longest token that fits, from the left; apply the merges in the order of learning": (
+                lambda text, merges: _encode(text, merges, _longest_first)
             ),
         },
     ),
     hints=(
-        "Begin with `tokens = list(text)`: one token a character.",
-        "Then `count` times: find the most frequent pair, join it everywhere, keep the new token in a list.",
-        "Your functions `most_frequent_pair` and `merge` do the two halves of each round.",
+        "Begin with the single bytes: `tokens = [bytes([byte]) for byte in text.encode()]`.",
+        "Then `for pair in merges: tokens = merge(tokens, pair)`, with `merge` from section 3.",
+        "The number of a single byte `t` is `t[0]`, that of a learned token 256 plus the place of its pair.",
     ),
     solution="""
-        from collections import Counter
-        from itertools import pairwise
-
-        def most_frequent_pair(tokens):
-            pairs = Counter(pairwise(tokens))
-            return max(pairs, key=pairs.get)
-
-        def merge(tokens, pair):
-            result, i = [], 0
-            while i < len(tokens):
-                joined = tuple(tokens[i : i + 2]) == pair
-                result.append(pair[0] + pair[1] if joined else tokens[i])
-                i += 2 if joined else 1
-            return result
-
-        def learn_pairs(text, count):
-            tokens, learned = list(text), []
-            for _ in range(count):
-                pair = most_frequent_pair(tokens)
-                tokens = merge(tokens, pair)
-                learned.append(pair[0] + pair[1])
-            return learned
+        def encode(text, merges):
+            tokens = [bytes([byte]) for byte in text.encode()]
+            for pair in merges:
+                result = []
+                for token in tokens:
+                    if result and (result[-1], token) == pair:
+                        result[-1] += token
+                    else:
+                        result.append(token)
+                tokens = result
+            learned = [a + b for a, b in merges]
+            return [token[0] if len(token) == 1 else 256 + learned.index(token) for token in tokens]
     """,
 )
 
-
-def _bits_per_character(loss, tokens, characters):
-    return loss * tokens / characters / math.log(2)
-
-
-bits_per_character = Exercise(
-    name="bits_per_character",
-    title="A loss that can be compared",
+bug = Exercise(
+    name="bug",
+    title="Find the bug",
     difficulty=2,
-    minutes=5,
-    check=SameAs(
-        _bits_per_character,
-        inputs=[(4.2, 1000, 3000), (2.0, 500, 500)],
-        random_input=lambda rng: (rng.uniform(1, 8), rng.randint(100, 200), rng.randint(300, 900)),
+    minutes=4,
+    check=SameValue(
+        3,
         mistakes={
-            "that is nats per character; a bit is ln 2 nats": lambda loss, t, c: loss * t / c,
-            "that is bits per token; the total belongs to all characters": lambda loss, t, c: loss / math.log(2),
-            "tokens and characters are swapped": lambda loss, t, c: loss * c / t / math.log(2),
-            "that multiplies by ln 2; a bit is the smaller unit (0.69 nats), so there are more of them: divide": (
-                lambda loss, t, c: loss * t / c * math.log(2)
-            ),
-            "those are the bits of the whole text; divide by its characters": lambda loss, t, c: loss * t / math.log(2),
+            "line 5 does what it should: the pair with the largest count": 5,
+            "line 6 does join the pair. But is the next round told about it?": 6,
+            "line 4 is fine: `count` rounds. Which line should run in each of them, and does not?": 4,
+            "line 2 is where one begins: single characters, nothing learned": 2,
         },
     ),
     hints=(
-        "How surprised was the model by the whole text, all its tokens together?",
-        "The characters of the text share that total.",
-        "Nats become bits when they are divided by `math.log(2)`.",
+        "It learns the same pair each time. So what does each round look at?",
+        "`tokens` changes in each round. What else would have to change with it?",
+    ),
+    solution="bug = 3  # the pairs are counted once, before the loop; they must be counted again in each round",
+)
+
+_A, _B = 1.5, 4.35 * 300_000 / 1_000_000
+_LEAD = (_A - _B) / math.log(2)
+
+better = Exercise(
+    name="better",
+    title="Which model is better, and by how much?",
+    difficulty=2,
+    minutes=6,
+    check=SameValue(
+        ("B", _LEAD),
+        mistakes={
+            "the losses per token cannot be compared: B makes 300,000 choices where A makes 1,000,000": (
+                "A",
+                (4.35 - 1.5) / math.log(2),
+            ),
+            "that is per token again: each of B's losses covers more than three characters": ("A", 4.35 - 1.5),
+            "B it is. But those are nats; a bit is ln 2 nats, so there are more of them: divide": ("B", _A - _B),
+            "B it is. But multiply by ln 2 and bits turn into nats; here you need to divide": (
+                "B",
+                (_A - _B) * math.log(2),
+            ),
+        },
+        rel_tol=0.03,
+    ),
+    hints=(
+        "How surprised is each model by the whole text? Loss per token times the number of tokens.",
+        "Divide both by the 1,000,000 characters: nats per character.",
+        "The difference is 0.195 nats per character. Divide by `math.log(2)`.",
     ),
     solution="""
         import math
 
-        def bits_per_character(loss, tokens, characters):
-            whole_text = loss * tokens / math.log(2)
-            return whole_text / characters
+        nats_a = 1.5 * 1_000_000 / 1_000_000
+        nats_b = 4.35 * 300_000 / 1_000_000
+        better = ("B", (nats_a - nats_b) / math.log(2))
     """,
 )
 
-EXERCISES = [most_frequent_pair, merge, learn_pairs, bits_per_character]
+EXERCISES = [merge, by_hand, decode, encode, bug, better]
+
+RECALL = Quiz(
+    "recall",
+    [
+        Question(
+            "Lesson 00: What is the surprise at a character that was given a probability of 1/63?",
+            [
+                Choice("1/63", "That is the probability itself. The surprise is −ln p."),
+                Choice("4.14, which is ln 63", "−ln(1/63) = ln 63: that of a model with no idea.", right=True),
+                Choice("It depends on the character", "It depends on the probability alone, whatever the character."),
+            ],
+        ),
+        Question(
+            "Lesson 00: How does a text come about, one character at a time?",
+            [
+                Choice(
+                    "Probabilities, a draw, append, and ask again",
+                    "The model only computes probabilities. The loop around it draws and appends.",
+                    right=True,
+                ),
+                Choice(
+                    "The model plans a line and then spells it out character by character",
+                    "It has no plan. It is asked anew after every character.",
+                ),
+                Choice(
+                    "The likeliest character is appended, every time",
+                    "At temperature 0 it is, and then it soon runs in circles. Usually we draw.",
+                ),
+            ],
+        ),
+    ],
+)
 
 QUIZ = Quiz(
     "01",
@@ -250,77 +321,74 @@ QUIZ = Quiz(
             "What is a token?",
             [
                 Choice(
-                    "A character or a word.",
+                    "A character or a word, depending on the language",
                     "It can be either, and that is the half of it that is true. Learned tokens are mostly something in "
                     "between: `he`, `ing`, `Pro`.",
                 ),
                 Choice(
-                    "A piece of text, whatever the tokenizer cuts, with a number in its vocabulary.",
-                    "The model sees the number only. What the piece is, the tokenizer decides, before any training.",
-                    right=True,
-                ),
-                Choice(
-                    "The smallest unit of meaning, as the model finds it.",
+                    "The smallest unit of meaning that the model has found in the text",
                     "The tokens are fixed before the model exists. They come from counting, and often cut where no "
                     "grammar would.",
                 ),
+                Choice(
+                    "A piece of text that has a number",
+                    "The model sees the number only. What the piece is, the tokenizer decides, before any training.",
+                    right=True,
+                ),
             ],
         ),
         Question(
-            "A model reads byte pairs that were learnt from 32 plays. What happens to a word that stands in none of "
-            "them?",
+            "A model reads byte pairs learned from 32 plays. What happens to a word that is in none of them?",
             [
                 Choice(
-                    "It is replaced by a token that means “unknown”.",
+                    "It is cut into shorter tokens",
+                    "Down to single bytes if need be. So it can be read, and written, though the model must work out "
+                    "what the parts mean together.",
+                    right=True,
+                ),
+                Choice(
+                    "It is replaced by a token for “unknown”",
                     "A vocabulary of words needs such a token. Byte pairs do not: all 256 single bytes are among them.",
                 ),
                 Choice(
-                    "It gets a new number at the end of the vocabulary.",
+                    "It gets a new number at the end of the vocabulary",
                     "The vocabulary is fixed: the model has exactly one row of numbers for each of its tokens.",
                 ),
+            ],
+        ),
+        Question(
+            "Why do language models miscount the letters of a word?",
+            [
                 Choice(
-                    "It is cut into shorter tokens, down to single bytes if need be.",
-                    "And so it can be read, and written, though the model must work out what the parts mean together.",
+                    "They were not trained on enough spelling exercises",
+                    "More exercises help a little. The reason is what the model gets to see.",
+                ),
+                Choice(
+                    "They see its number, not its letters",
+                    "18898 contains no letters. How each token is spelled must be learned by heart from other texts.",
                     right=True,
+                ),
+                Choice(
+                    "Their tokenizer loses some of the letters on the way",
+                    "Nothing is lost: decoding gives back every byte.",
                 ),
             ],
         ),
         Question(
-            "On the same text, model A (characters) has a loss of 1.5 nats per token, model B (4 characters per token) "
-            "one of 4.8. Which predicts the text better?",
+            "You double the vocabulary from 4,096 to 8,192 tokens. How long are the tokens then?",
             [
                 Choice(
-                    "B: it has 1.2 nats per character.",
-                    "4.8 shared by 4 characters. Divided by ln 2, that is 1.7 bits per character, against A's 2.2.",
-                    right=True,
-                ),
-                Choice(
-                    "A: its loss is lower.",
-                    "Per token it is. But B's tokens are four characters long, and one guess of B does the work of "
-                    "four of A's.",
-                ),
-                Choice(
-                    "That cannot be known: their tokens are different.",
-                    "Their losses per token cannot be compared, but both models were surprised by the same characters: "
-                    "share the total among these.",
-                ),
-            ],
-        ),
-        Question(
-            "You double the vocabulary from 4096 to 8192 tokens. How long are the tokens then?",
-            [
-                Choice(
-                    "Twice as long: twice the vocabulary, half the tokens.",
+                    "Twice as long: twice the vocabulary, half the tokens",
                     "The second half of the vocabulary is made of rarer pairs than the first, so it is used less.",
                 ),
                 Choice(
-                    "A little longer, on average.",
-                    "Each doubling adds less than the one before it, as the frequent pairs have been joined already.",
-                    right=True,
+                    "As long as before: the new tokens are too rare to be used",
+                    "They are used where they fit, since they were learned from pairs that do occur. Only less often.",
                 ),
                 Choice(
-                    "As long as before: the new tokens are not used.",
-                    "They are used where they fit, since they were learnt from pairs that do occur. Only less often.",
+                    "A little longer",
+                    "The frequent pairs have been joined already, so each doubling adds less than the one before it.",
+                    right=True,
                 ),
             ],
         ),
@@ -328,37 +396,37 @@ QUIZ = Quiz(
             "Why not make every word a token?",
             [
                 Choice(
-                    "It would take too many tokens to write a text.",
-                    "It would take fewer: words are longer than most byte pairs. That is what speaks for them.",
-                ),
-                Choice(
-                    "A computer works with characters.",
-                    "It works with numbers, and a word can have one as well as a character.",
-                ),
-                Choice(
-                    "New words never end, and each needs a row of numbers to learn.",
-                    "Here 28,000 different words after 32 plays, and still one held-out word in twenty is not among "
-                    "them.",
+                    "New words never end",
+                    "Here: 28,000 different words after 32 plays, and still one held-out word in twenty is not among "
+                    "them. And each of them needs a row of numbers to learn.",
                     right=True,
+                ),
+                Choice(
+                    "It would take too many tokens to write a text",
+                    "It would take fewer: words are longer than most byte pairs. That speaks for them.",
+                ),
+                Choice(
+                    "Computers calculate with characters",
+                    "They calculate with numbers, and a word can have one as well as a character.",
                 ),
             ],
         ),
         Question(
-            "How many different tokens do `the`, `␣the` and `The` begin with, if the vocabulary is large enough?",
+            "A text contains `<|endoftext|>`. GPT-2's tokenizer cuts it into seven ordinary tokens, though its "
+            "vocabulary has exactly this token, number 50256. Is that a bug?",
             [
                 Choice(
-                    "Three.",
-                    "Their bytes differ, so they are three tokens, with three numbers. That they are nearly the same "
-                    "word is for the model to learn.",
+                    "Yes: it should use the longest token that fits",
+                    "It never uses the longest that fits, it applies merges. And no merge makes this token.",
+                ),
+                Choice(
+                    "No: a special token is put in by the program, never by a text",
+                    "Otherwise anybody could end a document, or fake the start of one, by typing a few characters.",
                     right=True,
                 ),
                 Choice(
-                    "One: it is the same word.",
-                    "The tokenizer knows bytes and counts, no words. To it, `T` and `t` differ as much as `x` and `y`.",
-                ),
-                Choice(
-                    "Two: capitals count, spaces do not.",
-                    "A space is a byte like any other, and the word takes the one before it along.",
+                    "Yes: the model will now miss the end of the document",
+                    "A text that talks about the mark does not end there. The program puts number 50256 between texts.",
                 ),
             ],
         ),
@@ -366,18 +434,18 @@ QUIZ = Quiz(
             "You learn the byte pairs from training plays and held-out plays together. What is wrong with that?",
             [
                 Choice(
-                    "Nothing: the model is not trained by it.",
-                    "Yet something is learnt: the names of the held-out plays become tokens, so that the loss on them "
+                    "Nothing: only the training of the model must not see the held-out plays",
+                    "Yet something is learned: the names of the held-out plays become tokens, so the loss on them "
                     "flatters.",
                 ),
                 Choice(
-                    "The exam has leaked: the tokens suit the held-out plays better than any new play.",
-                    "Whatever is learnt, tokens too, must be learnt from the training text alone.",
-                    right=True,
+                    "The model can't be trained with such tokens",
+                    "It can. The numbers look fine, which is the trouble.",
                 ),
                 Choice(
-                    "The model cannot be trained with such tokens.",
-                    "It can. The numbers look fine, which is the trouble.",
+                    "The exam has leaked",
+                    "Whatever is learned, tokens too, must be learned from the training text alone.",
+                    right=True,
                 ),
             ],
         ),

@@ -1,6 +1,26 @@
-"""Lesson 02: how far back may the model look, and what does that cost?"""
+"""Lesson 02: how far back may the model look?"""
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+import random
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
+from course.prediction import Prediction
+
+predict_block_size = Prediction(
+    "You raise block_size from 8 to 64: each step reads eight times as much text. How much longer does the run take?",
+    choices=(
+        "64 times as long: every character is compared with every other",
+        "Eight times as long: eight times the text",
+        "Longer, but nowhere near eight times",
+    ),
+    answer=2,
+    why="Part of every step costs the same whatever block_size is, and at these sizes comparing characters is cheap.",
+)
+
+# --- exercises -------------------------------------------------------------------------------------------
 
 cut_window = Exercise(
     name="cut_window",
@@ -30,7 +50,7 @@ cut_window = Exercise(
             "that begins at the front of the text, not at `start`": (
                 lambda tokens, start, T: (tokens[:T], tokens[1 : T + 1])
             ),
-            "that ends `block_size` behind the front of the text; it should end `block_size` behind `start`": (
+            "that ends `block_size` after the front of the text; it should end `block_size` after `start`": (
                 lambda tokens, start, T: (tokens[start:T], tokens[start + 1 : T + 1])
             ),
             "one target is missing: the targets reach one token further than the inputs": (
@@ -39,7 +59,7 @@ cut_window = Exercise(
         },
     ),
     hints=(
-        "Each input has a target: the token one further on. How many tokens are that together?",
+        "Each input has a target: the token one further on. How many tokens is that altogether?",
         "Take `block_size + 1` tokens from `start` on.",
         "All but the last are the inputs, all but the first the targets: `window[:-1]` and `window[1:]`.",
     ),
@@ -67,9 +87,9 @@ causal_mask = Exercise(
         mistakes={
             "no position may look at itself here, so position 0 has nothing to look at; its own token is known, "
             "only what follows is not": lambda size: _mask(size, lambda row, column: column < row),
-            "that lets each position look at itself and at what comes later, and so read off its answer; "
-            "exchange row and column": lambda size: _mask(size, lambda row, column: column >= row),
-            "that lets everybody look everywhere, so that each position could read off its answer": (
+            "that lets each position look at itself and at what comes later, so it can read off its answer; "
+            "swap row and column": lambda size: _mask(size, lambda row, column: column >= row),
+            "that lets everybody look everywhere, so each position could read off its answer": (
                 lambda size: _mask(size, lambda row, column: True)
             ),
             "that lets each position look at itself only; all earlier ones are allowed too": (
@@ -78,7 +98,7 @@ causal_mask = Exercise(
         },
     ),
     hints=(
-        "Look at the triangle above: in row 2, which columns are blue?",
+        "Look at the triangle: in row 2, which columns are blue?",
         "Position `row` may look at every position that is not later than itself.",
         "Compare `column` with `row`; they may be equal.",
     ),
@@ -102,47 +122,124 @@ causal_mask = Exercise(
     """,
 )
 
-matrix_numbers = Exercise(
-    name="matrix_numbers",
-    title="How many numbers does naive attention keep?",
+writing_order = Exercise(
+    name="writing_order",
+    title="Put the lines in order: writing past the window",
     difficulty=2,
-    minutes=6,
-    check=SameAs(
-        lambda batch_size, n_layer, n_head, block_size: batch_size * n_layer * n_head * block_size**2,
-        inputs=[(2, 3, 4, 1024), (1, 1, 1, 6)],
-        random_input=lambda rng: (rng.randint(2, 64), rng.randint(2, 12), rng.randint(2, 12), rng.randint(5, 512)),
+    minutes=5,
+    check=SameValue(
+        "debca",
         mistakes={
-            "that is one row of each matrix; there is a row for each position": lambda b, n, h, t: b * n * h * t,
-            "each head has a matrix of its own: the heads are missing": lambda b, n, h, t: b * n * t * t,
-            "each layer has matrices of its own: the layers are missing": lambda b, n, h, t: b * h * t * t,
-            "each sequence of the batch has matrices of its own: batch_size is missing": lambda b, n, h, t: (
-                n * h * t * t
-            ),
-            "only the triangle is used, but naive attention computes and keeps the whole square": (
-                lambda b, n, h, t: b * n * h * t * (t + 1) // 2
-            ),
-            "those are bytes, at 4 a number; the numbers are asked": lambda b, n, h, t: 4 * b * n * h * t * t,
+            "the loop has to come first: all the other lines are repeated for each new token": "ebcad",
+            "cut the window before the model reads it: with more than block_size tokens it refuses": "dbeca",
+            "the token has to be drawn from this round's probabilities, so compute them first": "debac",
+            "turn the scores into probabilities only after the model has given scores": "decba",
         },
     ),
     hints=(
-        "One matrix compares each of the T positions with each of the T positions. How many numbers are in it?",
-        "How many such matrices are there? Each head of each layer has one, for each sequence of the batch.",
-        "Five factors: `batch_size`, `n_layer`, `n_head`, and `block_size` twice.",
+        "Which line says how often all the rest happens?",
+        "Inside the loop: cut, ask, turn scores into probabilities, draw and append.",
+        "It begins with d, and ends with a.",
     ),
     solution="""
-        def matrix_numbers(batch_size, n_layer, n_head, block_size):
-            return batch_size * n_layer * n_head * block_size * block_size
+        writing_order = "debca"
+    """,
+)
+
+
+def _losses(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def _random_scores(rng: random.Random) -> tuple[Tensor, Tensor]:
+    B, T, V = rng.randint(2, 5), rng.randint(6, 9), rng.randint(10, 12)
+    generator = torch.Generator().manual_seed(rng.randint(0, 10**6))
+    return torch.randn(B, T, V, generator=generator), torch.randint(V, (B, T), generator=generator)
+
+
+loss_by_position = Exercise(
+    name="loss_by_position",
+    title="The loss at each position",
+    difficulty=2,
+    minutes=8,
+    check=SameAs(
+        lambda logits, targets: _losses(logits, targets).mean(0),
+        inputs=[_random_scores(random.Random(7))],
+        random_input=_random_scores,
+        mistakes={
+            "that is one number for the whole batch; keep the positions apart: average over the batch only": (
+                lambda logits, targets: _losses(logits, targets).mean()
+            ),
+            "that is one loss for each row of the batch; we want one for each position: average over the other "
+            "dimension": lambda logits, targets: _losses(logits, targets).mean(1),
+            "that has not been averaged: it still holds the losses of all rows": _losses,
+            "that is the sum over the batch; we want the mean": (
+                lambda logits, targets: _losses(logits, targets).sum(0)
+            ),
+            "`cross_entropy` turns scores into probabilities itself; give it the logits, without softmax": (
+                lambda logits, targets: _losses(logits.softmax(-1), targets).mean(0)
+            ),
+            "the list of losses is cut into rows of the wrong length: it holds B rows of T, so `.view(B, T)`": (
+                lambda logits, targets: _losses(logits, targets).view(targets.shape[1], -1).mean(1)
+            ),
+        },
+    ),
+    hints=(
+        "`F.cross_entropy` wants one long list of questions: `logits.flatten(0, 1)` and `targets.flatten()`.",
+        '`reduction="none"` gives all B x T losses instead of their mean. `.view(B, T)` puts them back into rows.',
+        "`.mean(0)` averages over the first dimension, the rows of the batch.",
+    ),
+    solution="""
+        import torch.nn.functional as F
+
+        def loss_by_position(logits, targets):
+            B, T = targets.shape
+            losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+            return losses.view(B, T).mean(0)
+    """,
+)
+
+
+def _check_twins(twins):
+    if not isinstance(twins, (tuple, list)) or len(twins) != 2 or not all(isinstance(text, str) for text in twins):
+        raise Wrong("give two texts, as a pair: `twins = (..., ...)`")
+    first, second = twins
+    if first == second:
+        raise Wrong("the two texts are the same, so no model can tell them apart")
+    if first[-16:] != second[-16:]:
+        same = next(n for n in range(17) if first[-n - 1 :] != second[-n - 1 :])
+        raise Wrong(f"only their last {same} characters are equal: a model with block_size 16 sees a difference")
+    if first[-64:] == second[-64:]:
+        raise Wrong("they differ only more than 64 characters before the end: the model with 64 cannot see that either")
+
+
+twins = Exercise(
+    name="twins",
+    title="Twins for 16, strangers for 64",
+    difficulty=1,
+    minutes=5,
+    check=_check_twins,
+    hints=(
+        "What a model sees are the last block_size characters. Which part of the two texts must be equal?",
+        "Let them end in the same 16 characters or more, spaces count.",
+        "Put something different in front, at most 64 characters before the end.",
+    ),
+    solution="""
+        twins = ("Juliet: O happy dagger, this is thy sheath", "Romeo: O happy dagger, this is thy sheath")
+    """,
+    starter="""
+        twins = (..., ...)
     """,
 )
 
 balance_point = Exercise(
     name="balance_point",
-    title="Where does the quadratic term overtake?",
+    title="Where does the quadratic part overtake?",
     difficulty=3,
     minutes=10,
     check=SameAs(
         lambda numbers_per_token, n_layer, n_head: numbers_per_token / (n_layer * n_head),
-        inputs=[(3300, 2, 4), (100, 1, 2)],
+        inputs=[(3000, 2, 4), (100, 1, 2)],
         random_input=lambda rng: (rng.randint(500, 50_000), rng.randint(2, 12), rng.randint(2, 12)),
         mistakes={
             "the heads are missing: a token has a row of T numbers in each head": lambda a, n, h: a / n,
@@ -150,17 +247,17 @@ balance_point = Exercise(
             "that goes the wrong way: more heads and layers mean more matrices, which overtake sooner": (
                 lambda a, n, h: a * n * h
             ),
-            "no root is needed: both sides hold a factor block_size, and one of them cancels": (
+            "no root is needed: both sides have a factor T, and one of them cancels": (
                 lambda a, n, h: (a / (n * h)) ** 0.5
             ),
-            "that is where the matrices hold half as much as the rest; they are to be equal": (
+            "that is where the matrices hold half as much as the rest; they should be equal": (
                 lambda a, n, h: a / (2 * n * h)
             ),
         },
     ),
     hints=(
         "Write down both parts for one sequence of T tokens: one is `numbers_per_token * T`.",
-        "The other is `n_layer * n_head * T * T`, as in the exercise before. Set them equal.",
+        "The other: `n_layer * n_head` matrices of T x T numbers. Set them equal.",
         "Divide both sides by T, then by `n_layer * n_head`.",
     ),
     solution="""
@@ -169,27 +266,28 @@ balance_point = Exercise(
     """,
 )
 
-EXERCISES = [cut_window, causal_mask, matrix_numbers, balance_point]
+EXERCISES = [twins, cut_window, causal_mask, writing_order, loss_by_position, balance_point]
+
+# --- questions -------------------------------------------------------------------------------------------
 
 QUIZ = Quiz(
     "02",
     [
         Question(
-            "A model with `block_size` 6 has written ten pages that began with `Helena:`. What does it know of it?",
+            "A model with `block_size` 6 has written ten pages, beginning with `Juliet:`. Does it know the name?",
             [
                 Choice(
-                    "It keeps a summary of all that it has read.",
-                    "Other networks do (recurrent ones). A GPT has nothing but its window: what falls out of it is "
-                    "gone without a trace.",
+                    "It keeps a short summary of what it has read.",
+                    "Other networks do (recurrent ones). A GPT has only its window: what falls out of it is gone.",
                 ),
                 Choice(
-                    "It remembers the name, since it has written it itself.",
-                    "It reads its own text as it reads any other: the last six characters of it.",
+                    "It remembers the name, since it read it at the start.",
+                    "It reads its own text like any other: only the last six characters.",
                 ),
                 Choice(
-                    "Nothing, unless it stands among the last six characters.",
-                    "Each prediction starts anew from the characters in the window. (Its weights know that there are "
-                    "names like this, but not that this scene has one.)",
+                    "Nothing, unless it is in the last six characters.",
+                    "Each prediction starts afresh from the window. (Its weights know that names like this exist, "
+                    "but not that this scene has one.)",
                     right=True,
                 ),
             ],
@@ -199,11 +297,11 @@ QUIZ = Quiz(
             [
                 Choice(
                     "Position 0 sees one character and has to guess from that.",
-                    "And no training will mend it: a table that counts pairs of characters is about as good there.",
+                    "No training will change that: a table that counts pairs of characters is about as good there.",
                     right=True,
                 ),
                 Choice(
-                    "Position 0 was trained less often than the others.",
+                    "Position 0 was trained less often than all the other ones.",
                     "Every window has exactly one position 0 and one position 20: they were trained equally often.",
                 ),
                 Choice(
@@ -213,61 +311,40 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "You double the `block_size` of a small model from 64 to 128, with naive attention and equal `batch_size`. "
-            "What happens to the memory kept for the backward pass?",
+            "Two models, `block_size` 16 and 64, equally well trained. At positions where both see 10 characters, the "
+            "losses agree. Over the whole window, 64 is better. Is that a bug?",
             [
                 Choice(
-                    "Nothing: the model has as many parameters as before.",
-                    "It keeps intermediate results of every token as well, and there are twice as many tokens.",
+                    "Yes: if they agree at each position, the means must agree too.",
+                    "They agree at the positions they share. The model with 64 has 48 more positions.",
                 ),
                 Choice(
-                    "It becomes four times as large.",
-                    "Only the matrices do. At this size they are a small part; the rest grows with the tokens.",
-                ),
-                Choice(
-                    "It becomes a little more than twice as large.",
-                    "Most of it belongs to single tokens and doubles; the matrices become four times as large, but "
-                    "they are a small part as yet.",
+                    "No: fewer of its positions have little to go on.",
+                    "In a window of 16, a quarter of the positions see four characters or fewer; in one of 64, a "
+                    "sixteenth do.",
                     right=True,
+                ),
+                Choice(
+                    "No: a larger `block_size` makes a larger, cleverer model.",
+                    "Only the table of positions is larger. Where both see the same, they do equally well.",
                 ),
             ],
         ),
         Question(
-            "What does fused attention give up for its smaller memory?",
+            "A table counts which character follows every 5 characters. Why does counting 8 instead make it worse?",
             [
                 Choice(
-                    "It looks at nearby tokens only.",
-                    "It looks at all of the window. There are methods that look only nearby: local, or "
-                    "sliding-window attention.",
+                    "Characters that far back have no influence on what comes next.",
+                    "They have: a GPT with a longer window does better. The table just cannot use them.",
                 ),
                 Choice(
-                    "Nothing of the result, which is the same but for rounding.",
-                    "It computes the matrix piece by piece and keeps none of it; the backward pass computes the pieces "
-                    "again. On the way it is even quicker.",
-                    right=True,
+                    "A table with so many rows no longer fits in the memory of a laptop.",
+                    "There are 1.7 million rows, which does fit. The trouble is what is in them.",
                 ),
                 Choice(
-                    "A little accuracy: it is an approximation.",
-                    "Approximations of attention exist, but this is not one: the same sums, taken in another order.",
-                ),
-            ],
-        ),
-        Question(
-            "With fused attention, does the time grow linearly with `block_size` too?",
-            [
-                Choice(
-                    "Yes, since there is no (T, T) matrix any more.",
-                    "The matrix is not kept, but each of its numbers is still computed.",
-                ),
-                Choice(
-                    "No, it grows just as fast as with naive attention.",
-                    "It computes as many numbers, but moves far fewer to and from memory, which is what takes naive "
-                    "attention so long at large sizes.",
-                ),
-                Choice(
-                    "No: each position is still compared with all before it, but cheaply.",
-                    "The number of pairs is quadratic for both. Memory is what becomes linear, and the time of a pair "
-                    "is much shorter.",
+                    "Most rows were met once or never, so their counts say little.",
+                    "A third of the 8-letter contexts in new text never occur in the training plays. A GPT does not "
+                    "need to have met exactly the same context.",
                     right=True,
                 ),
             ],
@@ -276,17 +353,17 @@ QUIZ = Quiz(
             "A model was trained with `block_size` 64. May you set it to 128 afterwards and let it read longer texts?",
             [
                 Choice(
-                    "Yes, it only becomes slower.",
-                    "It has learnt a vector for each of the positions 0 to 63, and none for the others.",
+                    "Yes, it only gets slower.",
+                    "It has learned a vector for each of the positions 0 to 63, and none for the rest.",
                 ),
                 Choice(
-                    "Not with learnt positions: there are none behind the 64th.",
-                    "The table of positions has 64 rows. Cutting it to 32 would do; for more, one has to train again.",
+                    "No, it has 64 positions.",
+                    "The table of positions has 64 rows. You could cut it to 32; for more, you have to train again.",
                     right=True,
                 ),
                 Choice(
-                    "Yes, if the `batch_size` is halved.",
-                    "That keeps the number of tokens in a step, and so the memory, but no position is learnt by it.",
+                    "Yes, if you halve `batch_size`.",
+                    "That keeps the number of tokens in a step the same, but it teaches no new position.",
                 ),
             ],
         ),
@@ -295,18 +372,37 @@ QUIZ = Quiz(
             "does that show?",
             [
                 Choice(
-                    "Little about the context: one run also read eight times the text.",
-                    "A step reads batch_size x block_size characters. Hold that product fixed, as we did for the three "
-                    "models, and compare again.",
-                    right=True,
-                ),
-                Choice(
-                    "That characters more than 16 back are worth that much.",
+                    "Characters more than 16 back are worth that much.",
                     "Perhaps they are worth something, but this comparison changes two things at once.",
                 ),
                 Choice(
-                    "That a larger model learns better.",
-                    "The models are equal but for the table of positions, which is a small part of the parameters.",
+                    "A model with more parameters learns better.",
+                    "The models are equal except for the table of positions, a small part of the parameters.",
+                ),
+                Choice(
+                    "Little: one run read eight times the text.",
+                    "A step reads batch_size x block_size characters. Hold that product fixed and compare again.",
+                    right=True,
+                ),
+            ],
+        ),
+        Question(
+            "(Going deeper.) A small model has naive attention. You double `block_size` from 64 to 128. What happens "
+            "to the memory kept for the backward pass?",
+            [
+                Choice(
+                    "Nothing: the model has as many parameters as before.",
+                    "It also keeps intermediate results for every token, and there are twice as many tokens.",
+                ),
+                Choice(
+                    "It becomes a bit more than twice as large.",
+                    "Most of it belongs to single tokens and doubles. The matrices become four times as large, but at "
+                    "this size they are a small part.",
+                    right=True,
+                ),
+                Choice(
+                    "It becomes four times as large.",
+                    "Only the matrices do. At this size they are a small part; the rest grows with the tokens.",
                 ),
             ],
         ),
@@ -317,39 +413,39 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "Lesson 00: a GPT has written a speech of ten lines. How did it go about that?",
+            "Lesson 00: a GPT has written a speech of ten lines. How did it do that?",
             [
                 Choice(
-                    "It planned the speech, and then wrote it down.",
-                    "It has no plan. All that it ever calculates is one probability for each token that may come next.",
+                    "It planned the speech first, and then wrote it down.",
+                    "It has no plan. All it ever computes is a probability for each token that may come next.",
                 ),
                 Choice(
-                    "One token at a time: predict, choose, append, and ask again.",
-                    "Each token that it has written becomes a part of what it reads. How much of that it can see is "
-                    "the question of this lesson.",
+                    "It predicted one token, appended it, and repeated.",
+                    "Each token that it writes becomes part of what it reads. How much of that it can see is today's "
+                    "question.",
                     right=True,
                 ),
                 Choice(
                     "It found a speech in the plays, and changed some words.",
-                    "The plays are not stored in it. It has its parameters, and the text that it is given.",
+                    "The plays are not stored in it. It has its parameters, and the text that you give it.",
                 ),
             ],
         ),
         Question(
-            "Lesson 01: a tokenizer of learnt byte pairs meets a word that it has never seen. What happens?",
+            "Lesson 01: a tokenizer of learned byte pairs meets a word that it has never seen. What happens?",
             [
-                Choice(
-                    "The word becomes one token, `unknown`.",
-                    "That is how vocabularies of whole words do it. Byte pairs never need it.",
-                ),
-                Choice(
-                    "The word is added to the vocabulary.",
-                    "The vocabulary is fixed before the training: the model has one row of weights for each entry.",
-                ),
                 Choice(
                     "It is cut into known pieces, single bytes if need be.",
                     "All 256 bytes are in the vocabulary from the start, so any text can be written with it.",
                     right=True,
+                ),
+                Choice(
+                    "The word becomes one special token, called `unknown`.",
+                    "That is how vocabularies of whole words do it. Byte pairs never need it.",
+                ),
+                Choice(
+                    "The word is added to the vocabulary as a new token.",
+                    "The vocabulary is fixed before training: the model has one row of weights for each entry.",
                 ),
             ],
         ),
@@ -357,17 +453,17 @@ RECALL = Quiz(
             "Lesson 01: why do we compare tokenizers by bits per character, and not by the loss per token?",
             [
                 Choice(
-                    "Because a longer token is harder to guess, and there are fewer of them.",
-                    "The loss per token rises with the length of the tokens; per character it can be compared.",
-                    right=True,
+                    "Because bits are a more exact unit of measurement than nats are.",
+                    "They differ by a constant factor, ln 2. What matters is the *per character*.",
                 ),
                 Choice(
-                    "Because bits are more exact than nats.",
-                    "They differ by a constant factor, ln 2. What matters is per what the loss is counted.",
-                ),
-                Choice(
-                    "Because the loss per token cannot be computed for learnt byte pairs, only for characters.",
+                    "Because the loss per token cannot be computed for learned byte pairs.",
                     "It can, for any tokens. It just answers a different question for each tokenizer.",
+                ),
+                Choice(
+                    "Because longer tokens are harder to guess, but there are fewer.",
+                    "The loss per token rises with the length of the tokens; per character you can compare.",
+                    right=True,
                 ),
             ],
         ),

@@ -1,9 +1,32 @@
 """Lesson 03: how do we know that it learns?"""
 
 import math
-import statistics
+import random
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
+from course.prediction import Prediction
+
+# Macbeth, act 5: 20 letters to guess, each among five that are likely there.
+GUESS_START, GUESS_REST = "Life's but a walking ", "shadow, a poor playe"
+GUESS_CHOICES = ["tahso", "tiuoh", "eoair", "ldrpm", "o\n se", "r: pw", "s, en", " n-'\n", "mstab", " rnls"]
+GUESS_CHOICES += ["wpsfm", "roael", "wiuso", "nlhpr", ",\n s.", "amhtp", "orael", "auoie", "niygc", "s,e '"]
+
+predict_eval_interval = Prediction(
+    "You evaluate every 5 steps instead of every 50. What happens to the training curve, the thin line?",
+    choices=(
+        "It falls faster: the model gets corrected more often",
+        "It falls more slowly: the model gets interrupted more often",
+        "It stays exactly the same, but the run takes longer",
+    ),
+    answer=2,
+    why="An evaluation changes no weight and draws its own random batches. But it takes time: see the seconds.",
+)
+
+# --- exercises -------------------------------------------------------------------------------------------
 
 loss_of_guessing = Exercise(
     name="loss_of_guessing",
@@ -30,272 +53,381 @@ loss_of_guessing = Exercise(
         import math
 
         def loss_of_guessing(vocab_size):
-            return math.log(vocab_size)
+            return -math.log(1 / vocab_size)
     """,
 )
 
-standard_error = Exercise(
-    name="standard_error",
-    title="How far may an estimated loss be off?",
+
+def _check_random_batch(random_batch):
+    tokens = torch.arange(100, 160)  # each token tells its place
+    batches = [_batch(random_batch, tokens, 5, 40) for _ in range(2)]
+    for x, y in batches:
+        if torch.equal(y, x):
+            raise Wrong("the targets are the inputs themselves; they should be one token further on")
+        if torch.equal(y, x - 1):
+            raise Wrong("inputs and targets have changed places: the target is the token that comes next")
+        if not torch.equal(x[:, 1:], x[:, :-1] + 1):
+            raise Wrong("a row has to be a piece of the text as it stands: neighbors there are neighbors here")
+        if not torch.equal(y, x + 1):
+            raise Wrong("the target of each token is the one that follows it in the text")
+        if (x[:, 0] == x[0, 0]).all():
+            raise Wrong("all rows are the same window: draw a start for each row")
+    if torch.equal(batches[0][0], batches[1][0]):
+        raise Wrong("two calls give the same batch: draw new starts each time, and set no seed in there")
+    starts = set(_batch(random_batch, tokens[:7], 5, 200)[0][:, 0].tolist())
+    if starts != {100, 101}:
+        raise Wrong("in a text of block_size + 2 tokens, a window can start at 0 or at 1: one of them never came")
+
+
+def _batch(answer, tokens: Tensor, block_size: int, batch_size: int) -> tuple[Tensor, Tensor]:
+    batch = answer(tokens, block_size, batch_size)
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(t, Tensor) for t in batch):
+        raise Wrong("return two tensors: `return x, y`")
+    for name, tensor in zip("xy", batch, strict=True):
+        if tensor.shape != (batch_size, block_size):
+            shape = tuple(tensor.shape)
+            raise Wrong(f"`{name}` has the shape {shape}; (batch_size, block_size) is {(batch_size, block_size)}")
+    return batch[0], batch[1]
+
+
+random_batch = Exercise(
+    name="random_batch",
+    title="A batch at random",
+    difficulty=2,
+    minutes=10,
+    check=_check_random_batch,
+    hints=(
+        "Draw `batch_size` starts, cut `block_size + 1` tokens at each, then split into inputs and targets.",
+        "`torch.randint(high, (n,))` draws n numbers below `high`. The last start is `len(tokens) - block_size - 1`.",
+        "`torch.stack([tokens[s : s + block_size + 1] for s in starts])`, then `[:, :-1]` and `[:, 1:]`.",
+    ),
+    solution="""
+        import torch
+
+        def random_batch(tokens, block_size, batch_size):
+            starts = torch.randint(len(tokens) - block_size, (batch_size,))
+            windows = torch.stack([tokens[s : s + block_size + 1] for s in starts])
+            return windows[:, :-1], windows[:, 1:]
+    """,
+)
+
+
+def _random_scores(rng: random.Random) -> tuple[Tensor, Tensor]:
+    B, T, V = rng.randint(2, 4), rng.randint(5, 7), rng.randint(8, 12)
+    generator = torch.Generator().manual_seed(rng.randint(0, 10**6))
+    return 2 * torch.randn(B, T, V, generator=generator), torch.randint(V, (B, T), generator=generator)
+
+
+def _given(logits: Tensor, targets: Tensor) -> Tensor:
+    """The probability that each character that came was given."""
+    return logits.softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
+
+
+loss_of = Exercise(
+    name="loss_of",
+    title="The loss, without cross_entropy",
     difficulty=2,
     minutes=8,
     check=SameAs(
-        lambda losses: statistics.stdev(losses) / math.sqrt(len(losses)),
-        inputs=[([1.0, 2.0, 3.0, 4.0],), ([4.0, 4.0, 4.0],)],
-        random_input=lambda rng: ([rng.uniform(1, 3) for _ in range(rng.randint(2, 12))],),
-        mistakes={
-            "that is the spread of single batches; their mean is sqrt(n) times steadier": lambda x: statistics.stdev(x),
-            "the spread is divided by n; it shrinks only by sqrt(n)": lambda x: statistics.stdev(x) / len(x),
-            "the spread is averaged over n: use n - 1, as the mean came from the same losses": lambda x: (
-                statistics.pstdev(x) / math.sqrt(len(x))
-            ),
-            "the spread is averaged over n, not n - 1, and the division by sqrt(n) is missing": lambda x: (
-                statistics.pstdev(x)
-            ),
-            "that starts from the variance; the spread is its square root": lambda x: (
-                statistics.variance(x) / math.sqrt(len(x))
-            ),
-            "that is the variance of the mean; take its square root": lambda x: statistics.variance(x) / len(x),
-        },
-    ),
-    hints=(
-        "First the spread: the root of the mean squared difference from the mean, with `n - 1` for the mean.",
-        "`statistics.stdev` and `torch.Tensor.std` divide by `n - 1`; `numpy.std` divides by `n` unless told `ddof=1`.",
-        "Four times the batches halve the error: divide the spread by `math.sqrt(n)`.",
-    ),
-    solution="""
-        import math
-        import statistics
-
-        def standard_error(losses):
-            return statistics.stdev(losses) / math.sqrt(len(losses))
-    """,
-    starter="""
-        def standard_error(losses):
-            n = len(losses)
-            mean = sum(losses) / n
-            spread = ...
-            return spread / ...
-    """,
-)
-
-
-def _mean_surprise(probabilities):
-    return -statistics.mean(math.log(p) for p in probabilities)
-
-
-mean_surprise = Exercise(
-    name="mean_surprise",
-    title="The loss, from the probabilities",
-    difficulty=2,
-    minutes=6,
-    check=SameAs(
-        _mean_surprise,
-        inputs=[([0.5, 0.5],), ([0.9, 0.1, 0.25],), ([1.0],)],
-        random_input=lambda rng: ([rng.uniform(0.01, 1) for _ in range(rng.randint(2, 9))],),
+        lambda logits, targets: F.cross_entropy(logits.flatten(0, 1), targets.flatten()),
+        inputs=[_random_scores(random.Random(3))],
+        random_input=_random_scores,
         mistakes={
             "the probabilities are averaged first; the loss is the mean of the surprises, one for each character": (
-                lambda p: -math.log(statistics.mean(p))
+                lambda logits, targets: -_given(logits, targets).mean().log()
             ),
-            "that is the sum of the surprises; the loss is their mean": lambda p: _mean_surprise(p) * len(p),
-            "the sign is lost: surprise is minus the logarithm, and never negative": lambda p: -_mean_surprise(p),
-            "that is in bits; the loss is in nats, by the natural logarithm": lambda p: _mean_surprise(p) / math.log(2),
-            "that is what the probabilities lack to 1; the surprise at p is `-log(p)`": lambda p: (
-                1 - statistics.mean(p)
+            "that is the sum of the surprises; the loss is their mean": (
+                lambda logits, targets: -_given(logits, targets).log().sum()
             ),
-            "that is the perplexity, e to the power of the loss": lambda p: math.exp(_mean_surprise(p)),
+            "the sign is lost: surprise is minus the logarithm, and never negative": (
+                lambda logits, targets: _given(logits, targets).log().mean()
+            ),
+            "that is in bits; the loss is in nats, by the natural logarithm": (
+                lambda logits, targets: -_given(logits, targets).log2().mean()
+            ),
+            "that is the mean probability of what came; the surprise is minus its logarithm": (
+                lambda logits, targets: _given(logits, targets).mean()
+            ),
+            "those are the scores themselves; turn them into probabilities first": (
+                lambda logits, targets: -logits.gather(-1, targets[..., None]).mean()
+            ),
+            "the probabilities of each position have to add up to 1: softmax over the last dimension": (
+                lambda logits, targets: -logits.softmax(1).gather(-1, targets[..., None]).log().mean()
+            ),
         },
     ),
     hints=(
-        "The surprise at a character that was given the probability p is `-math.log(p)`.",
-        "First a surprise for each character, then their mean: the other order gives something else.",
-        "`sum(-math.log(p) for p in probabilities) / ...`",
+        "Probabilities: `logits.softmax(dim=-1)`. Then pick out of each V the one of the character that came.",
+        "Flatten first, and picking is easy: `p = p.flatten(0, 1)`, then `p[torch.arange(len(p)), targets.flatten()]`.",
+        "The surprises are `-given.log()`; the loss is their mean.",
     ),
     solution="""
-        import math
+        import torch
 
-        def mean_surprise(probabilities):
-            return sum(-math.log(p) for p in probabilities) / len(probabilities)
+        def loss_of(logits, targets):
+            p = logits.softmax(dim=-1).flatten(0, 1)
+            given = p[torch.arange(len(p)), targets.flatten()]
+            return -given.log().mean()
     """,
 )
 
 
-def _share(seconds_per_step, seconds_per_batch, eval_interval, eval_iters, splits=2):
-    evaluating = splits * eval_iters * seconds_per_batch
-    return evaluating / (evaluating + eval_interval * seconds_per_step)
+def _check_order(order):
+    order = "".join(order).replace(" ", "").lower() if isinstance(order, (str, list, tuple)) else ""
+    if sorted(order) != list("abcde"):
+        raise Wrong('give each of the five letters once, such as "abcde"')
+    at = {letter: order.index(letter) for letter in "abcde"}
+    if at["c"] > at["e"]:
+        raise Wrong("the model needs a batch before it can predict anything")
+    if at["e"] > at["a"]:
+        raise Wrong("there is no loss yet to go backward from")
+    if at["a"] > at["b"]:
+        raise Wrong("the optimizer steps before the gradients of this batch are there; it would use old ones, or none")
+    if at["a"] < at["d"] < at["b"]:
+        raise Wrong("the gradients are cleared between being computed and being used: the step would do nothing")
 
 
-evaluation_share = Exercise(
-    name="evaluation_share",
-    title="What does it cost to look?",
+training_order = Exercise(
+    name="training_order",
+    title="Put the lines in order: a training step",
+    difficulty=1,
+    minutes=4,
+    check=_check_order,
+    hints=(
+        "What does each line need, and what does it leave behind?",
+        "Batch, loss, backward, step. And `zero_grad`? Anywhere but between the last two.",
+        "`cedab` is one of several right orders.",
+    ),
+    solution="""
+        training_order = "cedab"
+    """,
+)
+
+
+class _Watched(nn.Module):
+    """A model that notes in which state it is asked; its loss is what the batch says, and more while training."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.asked: list[tuple[bool, bool]] = []
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss = x.float().mean() + self.weight
+        self.asked.append((self.training, torch.is_grad_enabled()))
+        return loss, loss
+
+
+def _check_estimate(estimate):
+    losses = [1.0, 2.0, 3.0, 6.0]
+    model = _Watched().train()
+    result = estimate(model, [(torch.tensor([[loss, loss]]), torch.zeros(1, 2)) for loss in losses])
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise Wrong("return two numbers: the mean loss and its standard error")
+    mean, error = (value.item() if isinstance(value, Tensor) else float(value) for value in result)
+    if len(model.asked) != len(losses):
+        raise Wrong(f"there are {len(losses)} batches, and the model was asked {len(model.asked)} times")
+    if any(training for training, _ in model.asked):
+        raise Wrong("the model was measured while in training mode, where dropout is active: call `model.eval()` first")
+    if not model.training:
+        raise Wrong("the model is left in evaluation mode, so training would go on without dropout: `model.train()`")
+    if any(grad for _, grad in model.asked):
+        raise Wrong("PyTorch kept everything for a backward pass that never comes: use `torch.no_grad()`")
+    values = torch.tensor(losses)
+    spread, n = values.std().item(), len(losses)
+    if abs(mean - 3) > 1e-4:
+        raise Wrong(f"the losses are 1, 2, 3 and 6; their mean is 3, not {mean:.4g}")
+    known = {
+        spread: "that is the spread of single batches; the mean of n batches is sqrt(n) times steadier",
+        spread / n: "the spread is divided by n; it shrinks only with sqrt(n)",
+        spread**2 / n: "that is the square of the standard error; take its root",
+        values.std(correction=0).item()
+        / n**0.5: "the spread is averaged over n; use n - 1, as a tensor's `.std()` does",
+    }
+    reason = next((why for wrong, why in known.items() if abs(error - wrong) < 1e-3), "")
+    if abs(error - spread / n**0.5) > 1e-3:
+        raise Wrong(f"the standard error of 1, 2, 3 and 6 is 1.08, not {error:.4g}" + (f": {reason}" if reason else ""))
+
+
+estimate = Exercise(
+    name="estimate",
+    title="Estimate a loss, with its error",
     difficulty=3,
-    minutes=10,
-    check=SameAs(
-        _share,
-        inputs=[(0.02, 0.005, 250, 20), (0.01, 0.01, 1, 1)],
-        random_input=lambda rng: (rng.uniform(0.01, 1), rng.uniform(0.01, 1), rng.randint(2, 500), rng.randint(2, 200)),
-        mistakes={
-            "that counts one split; an evaluation reads `eval_iters` batches of training and of validation text": (
-                lambda step, batch, interval, iters: _share(step, batch, interval, iters, splits=1)
-            ),
-            "that compares evaluation with training; a share compares it with both together": (
-                lambda step, batch, interval, iters: 2 * iters * batch / (interval * step)
-            ),
-            "`eval_iters` plays no part in that; one evaluation reads that many batches of each split": (
-                lambda step, batch, interval, iters: _share(step, batch, interval, 1)
-            ),
-            "`eval_interval` plays no part in that; that many steps pass between two evaluations": (
-                lambda step, batch, interval, iters: _share(step, batch, 1, iters)
-            ),
-            "that is the share of training; evaluation has the rest": (
-                lambda step, batch, interval, iters: 1 - _share(step, batch, interval, iters)
-            ),
-        },
-    ),
+    minutes=12,
+    check=_check_estimate,
     hints=(
-        "Look at one round: `eval_interval` steps of training, then one evaluation. How long does each part take?",
-        "One evaluation reads `eval_iters` batches of the training text and as many of the validation text.",
-        "share = evaluating / (evaluating + training).",
+        "`model.eval()`, collect the losses of all batches under `torch.no_grad()`, `model.train()`, then compute.",
+        "`logits, loss = model(x, y)`; `torch.stack(losses)` turns a list of losses into one tensor.",
+        "The standard error is `losses.std() / len(losses) ** 0.5`.",
     ),
     solution="""
-        def evaluation_share(seconds_per_step, seconds_per_batch, eval_interval, eval_iters):
-            training = eval_interval * seconds_per_step
-            evaluating = 2 * eval_iters * seconds_per_batch
-            return evaluating / (evaluating + training)
+        import torch
+
+        def estimate(model, batches):
+            model.eval()
+            with torch.no_grad():
+                losses = torch.stack([model(x, y)[1] for x, y in batches])
+            model.train()
+            return losses.mean(), losses.std() / len(losses) ** 0.5
     """,
 )
 
-EXERCISES = [loss_of_guessing, standard_error, evaluation_share, mean_surprise]
+curves = Exercise(
+    name="curves",
+    title="Which program made which curve?",
+    difficulty=2,
+    minutes=6,
+    check=SameValue(
+        "4132",
+        mistakes={
+            "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
+            "heart?": "3142",
+            "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
+        },
+    ),
+    hints=(
+        "Two programs reach almost 0. What makes a task that easy?",
+        "Copying the input is the easiest of all. Learning one batch by heart takes longer, and its dot is very high.",
+        "Without `zero_grad` each step also repeats all earlier gradients: it lurches on in old directions.",
+    ),
+    solution="""
+        curves = "4132"
+    """,
+)
+
+EXERCISES = [loss_of_guessing, training_order, random_batch, loss_of, curves, estimate]
+
+# --- questions -------------------------------------------------------------------------------------------
 
 QUIZ = Quiz(
     "03",
     [
         Question(
-            "The first logged loss is 4.1. The text has 62 different characters. Is something broken?",
+            "The text has 63 different characters. Before any training, the loss is 9.7. Is that a bug?",
             [
                 Choice(
-                    "Yes, a loss should be below 1.",
-                    "A loss is not a share of errors. It is minus the logarithm of a probability and has no upper end.",
+                    "No, an untrained model may have any loss.",
+                    "It knows nothing, so it should find all characters about equally likely. That costs ln 63 = 4.1.",
                 ),
                 Choice(
-                    "No, that is what guessing among 62 characters costs.",
-                    "ln 62 = 4.13. A new model finds all characters about equally likely; a loss far above that would "
-                    "mean that it starts out sure of wrong answers.",
+                    "Probably: guessing would cost only 4.1.",
+                    "At 9.7 it is sure of wrong answers before it has seen anything. Look at the initial weights.",
                     right=True,
                 ),
                 Choice(
-                    "Yes, the model is worse than guessing.",
-                    "Guessing among 62 characters costs ln 62 = 4.13, so it is level with guessing, as it should be "
-                    "before it has learnt anything.",
+                    "Yes, a loss should never be above 1.",
+                    "A loss is not a fraction of errors. It is minus the logarithm of a probability: no upper end.",
                 ),
             ],
         ),
         Question(
-            "The training loss is 1.2, the validation loss 1.9, and both still fall. What is it?",
+            "The training loss is 1.2, the validation loss 1.9, and both still fall. What now?",
             [
                 Choice(
-                    "Overfitting has set in: stop now.",
-                    "A gap alone is no reason to stop. The text it has never seen still gets easier for it; stop when "
-                    "the validation loss has stopped falling.",
+                    "Stop: overfitting has set in, as the gap shows.",
+                    "A gap alone is no reason to stop. Stop when the validation loss has stopped falling.",
                 ),
                 Choice(
-                    "A bug: the two must be equal.",
-                    "They are about equal only at the start. Training text is easier for a model that has practised "
-                    "on that very text.",
+                    "Look for a bug: the two should be equal.",
+                    "They are about equal only early on. Later the model knows the text it has practiced on better.",
                 ),
                 Choice(
-                    "It does well, and best on the text that it has practised.",
-                    "The gap says that it has learnt some of the training text by heart; the falling validation loss "
-                    "says that it also still learns what holds for other text.",
+                    "Go on: it still gets better on new text.",
+                    "Part of the gap may be text learned by heart. Part may be that these plays are harder: new names, "
+                    "new words. The falling validation loss says: what it learns still holds for new text.",
                     right=True,
-                ),
-                Choice(
-                    "It does well, and its loss is 1.2.",
-                    "What you want to know is how it does on new text, and that is what 1.9 estimates.",
                 ),
             ],
         ),
         Question(
-            "You set `eval_iters` from 20 to 80. What happens to the error bar of the validation loss?",
+            "After 200 steps on four million characters, the training loss is 0.02. What do you think first?",
             [
                 Choice(
-                    "It shrinks to about a half.",
-                    "The standard error is the spread divided by the square root of the number of batches, and four "
-                    "times as many batches have twice the root.",
+                    "There is a bug in how batches are made.",
+                    "Nothing predicts new text that well. Perhaps the targets aren't shifted, or it is always the same "
+                    "batch.",
                     right=True,
                 ),
+                Choice(
+                    "This model has learned the whole text by heart.",
+                    "In 200 steps it has read a small part of the text once. That can't be learned by heart.",
+                ),
+                Choice(
+                    "This is an unusually good model, so keep it.",
+                    "Even the best language models are surprised by the first letter of a new sentence.",
+                ),
+            ],
+        ),
+        Question(
+            "You raise `eval_iters` from 20 to 80. What happens to the error bar of the validation loss?",
+            [
                 Choice(
                     "It shrinks to about a quarter.",
-                    "The error falls with the square root of the number of batches: a quarter takes sixteen times "
-                    "as many.",
+                    "The error falls with the square root of the number of batches. A quarter takes 16 times as many.",
                 ),
                 Choice(
-                    "Nothing, but the loss itself falls.",
-                    "More batches measure the same model more exactly. They do not make it better: the estimate is "
-                    "as likely to move up as down.",
-                ),
-            ],
-        ),
-        Question(
-            "The validation loss went from 1.602 ± 0.015 to 1.609 ± 0.015 (standard errors). Has the model got worse?",
-            [
-                Choice(
-                    "Yes, 1.609 is more than 1.602.",
-                    "Each number is off by about 0.015, so a difference of 0.007 is smaller than what other random "
-                    "batches would have made.",
+                    "It stays, but the loss falls.",
+                    "More batches measure the same model more exactly. They don't make it better.",
                 ),
                 Choice(
-                    "No, the error bars overlap, so the model is just as good.",
-                    "That you cannot see a difference does not say that there is none. It may be a little worse, or "
-                    "a little better.",
-                ),
-                Choice(
-                    "Yes, and it is time to stop.",
-                    "One rise within the error bars is no trend. Wait for several evaluations, or raise `eval_iters`.",
-                ),
-                Choice(
-                    "These two numbers cannot tell.",
-                    "The difference, 0.007, is a third of its own error of 0.021 (0.015 times the root of 2). A larger "
-                    "`eval_iters` would make both error bars smaller.",
+                    "It shrinks to about a half.",
+                    "Four times as many batches, and the square root of four is two.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "You set `eval_interval` from 250 to 1. What changes in the weights that the run ends with?",
+            "The validation loss went from 1.602 ± 0.015 to 1.609 ± 0.015. Has the model got worse?",
             [
+                Choice(
+                    "Yes, since 1.609 is more than 1.602.",
+                    "Each number is off by about 0.015, so other random batches could have turned this around.",
+                ),
+                Choice(
+                    "We can't tell from these two numbers.",
+                    "The difference, 0.007, is a third of its own error, 0.021 (0.015 times the root of 2). It may "
+                    "be a bit worse, or a bit better.",
+                    right=True,
+                ),
+                Choice(
+                    "No, the bars overlap, so it is as good as before.",
+                    "That you can't see a difference does not mean there is none. It may be a bit worse, or better.",
+                ),
+            ],
+        ),
+        Question(
+            "You change `eval_interval` from 250 to 1. What changes in the weights at the end of the run?",
+            [
+                Choice(
+                    "Nothing at all; the run just takes longer.",
+                    "An evaluation changes no weight and has its own random numbers. Training sees the same batches.",
+                    right=True,
+                ),
                 Choice(
                     "They get better, because the model is corrected more often.",
                     "An evaluation computes a loss but no gradient. Only a training step changes weights.",
                 ),
                 Choice(
-                    "Nothing. The run only takes longer.",
-                    "An evaluation changes no weight, and here it draws its batches from random numbers of its own, so "
-                    "that training sees the same batches as before.",
-                    right=True,
-                ),
-                Choice(
-                    "They overfit, because the model sees the validation text more often.",
+                    "They overfit, because it sees the validation text more often.",
                     "It is tested on that text but does not learn from it. (You could overfit to it, by choosing "
                     "settings by that loss again and again.)",
                 ),
             ],
         ),
         Question(
-            "You set `log_interval` from 10 to 100. What happens to the learning?",
+            "You forget `optimizer.zero_grad()`. What does each step follow?",
             [
                 Choice(
-                    "It gets ten times slower.",
-                    "Steps that are not logged are steps all the same: each of them still changes the weights.",
+                    "Nothing: without it there is an error.",
+                    "PyTorch says nothing. That is what makes this slip so nasty.",
                 ),
                 Choice(
-                    "It gets steadier, because each logged loss is the mean of 100 steps.",
-                    "A logged loss is that of one step, on the batch of that step; the others are just not shown.",
+                    "The gradient of the new batch alone, as always.",
+                    "`backward()` *adds* to what is already there. Somebody has to clear it.",
                 ),
                 Choice(
-                    "Nothing. Fewer points are drawn.",
-                    "Logging looks at a loss that each step computes anyway, so fewer looks change the curve on the "
-                    "screen, not the model.",
+                    "The sum of all gradients so far.",
+                    "`backward()` adds. So old batches keep pushing, long after the weights have moved on.",
                     right=True,
                 ),
             ],
@@ -307,17 +439,16 @@ RECALL = Quiz(
     "recall",
     [
         Question(
-            "Lesson 01: the same text is cut into characters, and into learnt byte pairs. What do the byte pairs "
-            "change?",
+            "Lesson 01: you cut a text into learned byte pairs instead of characters. What changes?",
             [
+                Choice(
+                    "Fewer tokens, and a smaller vocabulary.",
+                    "The pairs are added to the single bytes, which stay: the vocabulary grows with every merge.",
+                ),
                 Choice(
                     "Fewer tokens, and a larger vocabulary.",
                     "Each pair stands for several characters, so fewer are needed, and each needs its own entry.",
                     right=True,
-                ),
-                Choice(
-                    "Fewer tokens, and a smaller vocabulary.",
-                    "The pairs are added to the single bytes, which stay: the vocabulary grows with every merge.",
                 ),
                 Choice(
                     "More tokens, because each pair counts as two.",
@@ -326,41 +457,38 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Lesson 01: model A reads characters and has a loss of 1.5 nats per token. Model B reads byte pairs and "
-            "has 3.2. Which predicts the text better?",
-            [
-                Choice(
-                    "A, because its loss is lower.",
-                    "Their tokens differ in length. One of B's tokens may be worth three or four characters.",
-                ),
-                Choice(
-                    "B, because a larger vocabulary makes a better model.",
-                    "A larger vocabulary makes each token harder to guess and the text shorter; which of them wins "
-                    "has to be measured.",
-                ),
-                Choice(
-                    "That depends on how many characters B's tokens have.",
-                    "Per character, B has 3.2 divided by its characters per token: with 2.5 of them 1.28, with 2 of "
-                    "them 1.6.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
             "Lesson 02: `block_size` is 64. What may the model use to predict the next character?",
             [
-                Choice(
-                    "Everything that came before it in the text.",
-                    "What lies more than 64 tokens back is cut off; the model does not even know that it is there.",
-                ),
                 Choice(
                     "At most the last 64 tokens.",
                     "That is what `block_size` fixes. A larger one costs time and memory in every step.",
                     right=True,
                 ),
                 Choice(
-                    "Always exactly 64 tokens.",
+                    "Everything that came before it.",
+                    "What lies more than 64 tokens back is cut off; the model does not even know that it exists.",
+                ),
+                Choice(
+                    "Always exactly the last 64 tokens.",
                     "At the start of a window there are fewer: training predicts from 1, 2, ... 64 tokens at once.",
+                ),
+            ],
+        ),
+        Question(
+            "Lesson 02: a table of counts stops improving when it looks back further than five letters. Why?",
+            [
+                Choice(
+                    "Letters that far back no longer matter.",
+                    "They do: a GPT with a longer window gets better.",
+                ),
+                Choice(
+                    "Tables that large take too long to look up.",
+                    "Looking up is quick. The trouble is what the table holds.",
+                ),
+                Choice(
+                    "It has rarely met exactly the same piece.",
+                    "The longer the piece, the more often it is new. A GPT does not need exactly the same piece.",
+                    right=True,
                 ),
             ],
         ),

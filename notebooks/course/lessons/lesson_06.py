@@ -1,107 +1,115 @@
 """Lesson 06: does it learn rules, or does it repeat the text?"""
 
+import random
+
+import torch
+from torch import Tensor
+
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from course.prediction import Prediction
 
-# --- which weights to keep ------------------------------------------------------------------------------
-
-
-def _falling_then_rising(rng):
-    count = rng.randint(4, 9)
-    losses = rng.sample(range(150, 420), count)  # no two alike: the answer is one step
-    return [25 * i for i in range(count)], [loss / 100 for loss in losses]
-
-
-best_step = Exercise(
-    name="best_step",
-    title="Which weights to keep?",
-    difficulty=1,
-    minutes=3,
-    check=SameAs(
-        lambda steps, val_losses: min(zip(val_losses, steps, strict=True))[1],
-        inputs=[([0, 50, 100, 150], [4.2, 2.7, 2.6, 3.1])],
-        random_input=_falling_then_rising,
-        mistakes={
-            "that is where the run ended; the validation loss was lower before": lambda steps, losses: steps[-1],
-            "that is the lowest loss itself; the step at which it was measured is asked for": lambda s, losses: min(
-                losses
-            ),
-            "that counts the evaluations; look its step up in `steps`": lambda steps, losses: losses.index(min(losses)),
-            "that is where the loss is highest": lambda steps, losses: max(zip(losses, steps, strict=True))[1],
-        },
+predict_train_fraction = Prediction(
+    "You move only train_fraction, from 0.001 to 1: all the plays, the same 300 steps. "
+    "With two pages the training loss ended at 0.4. Where does it end now?",
+    choices=(
+        "Lower: it learns from a thousand times as much text",
+        "About 0.4 again: same model, same number of steps",
+        "Much higher: near 2",
     ),
-    hints=(
-        "The weights to keep are those with the lowest validation loss.",
-        "`val_losses.index(lowest)` says at which place of the list it stands; `steps` has the step at that place.",
-    ),
-    solution="""
-        def best_step(steps, val_losses):
-            lowest = min(val_losses)
-            return steps[val_losses.index(lowest)]
-    """,
+    answer=2,
+    why="Hardly any passage comes up twice, so there is nothing to learn by heart. Now look at the validation loss!",
 )
 
-# --- epochs -----------------------------------------------------------------------------------------------
+# --- calibration -------------------------------------------------------------------------------------------
 
-epochs = Exercise(
-    name="epochs",
-    title="How often was each character seen?",
-    difficulty=1,
-    minutes=5,
+
+def _calibration(logits: Tensor, targets: Tensor) -> tuple[float, float]:
+    sure, guess = logits.softmax(dim=-1).max(dim=-1)
+    return sure.mean().item(), (guess == targets).float().mean().item()
+
+
+def _logits(rng: random.Random) -> tuple[Tensor, Tensor]:
+    numbers = torch.Generator().manual_seed(rng.randint(0, 10**6))
+    logits = 2 * torch.randn(12, 5, generator=numbers)
+    right = torch.rand(12, generator=numbers) < 0.4
+    return logits, torch.where(right, logits.argmax(-1), torch.randint(5, (12,), generator=numbers))
+
+
+calibration = Exercise(
+    name="calibration",
+    title="How sure, and how often right?",
+    difficulty=2,
+    minutes=8,
     check=SameAs(
-        lambda steps, batch, accumulation, block, characters: steps * batch * accumulation * block / characters,
-        inputs=[(100, 10, 1, 50, 25_000), (300, 8, 4, 32, 4169)],
-        random_input=lambda rng: (
-            rng.randint(50, 900),
-            rng.randint(2, 64),
-            rng.randint(2, 8),
-            rng.choice([32, 64, 128]),
-            rng.randint(4000, 90_000),
-        ),
+        _calibration,
+        inputs=[(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0], [1.0, 0.0, 0.0]]), torch.tensor([0, 1, 0]))],
+        random_input=_logits,
         mistakes={
-            "each sequence is `block_size` characters long, and all of them are learnt from": (
-                lambda steps, batch, accumulation, block, characters: steps * batch * accumulation / characters
+            "how sure: that is the probability of the character that came. Take that of the favorite, the largest": (
+                lambda logits, targets: (
+                    logits.softmax(-1).gather(-1, targets[:, None]).mean(),
+                    (logits.argmax(-1) == targets).float().mean(),
+                )
             ),
-            "one step learns from `gradient_accumulation_steps` micro-batches, not from one": (
-                lambda steps, batch, accumulation, block, characters: steps * batch * block / characters
+            "how sure: those are logits. Softmax turns them into probabilities": lambda logits, targets: (
+                logits.max(-1).values.mean(),
+                (logits.argmax(-1) == targets).float().mean(),
             ),
-            "that is one sequence a micro-batch; there are `batch_size` of them": (
-                lambda steps, batch, accumulation, block, characters: steps * accumulation * block / characters
+            "how often right: that counts the hits; divide by how many guesses there were (`.float().mean()`)": (
+                lambda logits, targets: (
+                    logits.softmax(-1).max(-1).values.mean(),
+                    (logits.argmax(-1) == targets).sum(),
+                )
             ),
-            "that is upside down: characters learnt from, divided by characters that there are": (
-                lambda steps, batch, accumulation, block, chars: chars / (steps * batch * accumulation * block)
+            "the softmax runs down the columns; every row is one guess: `dim=-1`": lambda logits, targets: (
+                logits.softmax(0).max(-1).values.mean(),
+                (logits.softmax(0).argmax(-1) == targets).float().mean(),
             ),
-            "that is how many characters one step learns from; there are `max_iters` steps, and the text has "
-            "`characters` of them": lambda steps, batch, accumulation, block, characters: batch * accumulation * block,
+            "those are two lists, one number for each guess; both should be means": lambda logits, targets: (
+                logits.softmax(-1).max(-1).values,
+                (logits.argmax(-1) == targets).float(),
+            ),
         },
     ),
     hints=(
-        "First: how many characters does one step learn from? Lesson 05 called it tokens per step.",
-        "Tokens per step: `batch_size * gradient_accumulation_steps * block_size`.",
-        "All steps together, divided by the characters of the text.",
+        "Three steps: probabilities by `softmax(dim=-1)`; the largest of each row and where it is; compare with "
+        "`targets`.",
+        "`probabilities.max(dim=-1)` gives both: `.values`, the largest of each row, and `.indices`, its column.",
+        "`(favorite.indices == targets).float().mean()` is how often the guess is right.",
     ),
     solution="""
-        def epochs(max_iters, batch_size, gradient_accumulation_steps, block_size, characters):
-            tokens_per_step = batch_size * gradient_accumulation_steps * block_size
-            return max_iters * tokens_per_step / characters
+        def calibration(logits, targets):
+            probabilities = logits.softmax(dim=-1)
+            favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
+            return favorite.values.mean(), (favorite.indices == targets).float().mean()
     """,
     starter="""
-        def epochs(max_iters, batch_size, gradient_accumulation_steps, block_size, characters):
-            tokens_per_step = ...
-            return max_iters * tokens_per_step / characters
+        def calibration(logits, targets):
+            probabilities = ...
+            favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
+            return favorite.values.mean(), ...
     """,
 )
 
-# --- early stopping -----------------------------------------------------------------------------------------
+# --- early stopping, with error bars -------------------------------------------------------------------------
 
 
-def _stop_at(losses, patience, *, better=lambda loss, best, before: loss < best, reset=True):
-    best, waited = losses[0], 0
+def _stop_at(losses, errors, patience, *, reset=True, gain=lambda loss, error, best, best_error: loss + error < best):
+    best, best_error, waited = losses[0], errors[0], 0
     for i in range(1, len(losses)):
-        if better(losses[i], best, losses[i - 1]):
-            waited = 0 if reset else waited
+        if gain(losses[i], errors[i], best, best_error):
+            best, best_error, waited = losses[i], errors[i], 0 if reset else waited
         else:
             waited += 1
-        best = min(best, losses[i])
+        if waited == patience:
+            return i
+    return len(losses) - 1
+
+
+def _compared_with_the_one_before(losses, errors, patience):
+    waited = 0
+    for i in range(1, len(losses)):
+        waited = 0 if losses[i] + errors[i] < losses[i - 1] else waited + 1
         if waited == patience:
             return i
     return len(losses) - 1
@@ -111,204 +119,234 @@ def _noisy_losses(rng):
     losses = [4.2]
     for i in range(rng.randint(9, 14)):
         losses.append(round(losses[-1] + rng.uniform(-0.5, 0.3) + 0.05 * i, 2))
-    return losses, rng.randint(2, 3)
+    return losses, [round(rng.uniform(0.02, 0.15), 2) for _ in losses], rng.randint(2, 3)
 
 
 stop_at = Exercise(
     name="stop_at",
-    title="Early stopping with patience",
+    title="Early stopping with error bars",
     difficulty=2,
-    minutes=12,
+    minutes=15,
     check=SameAs(
         _stop_at,
         inputs=[
-            ([4.2, 2.9, 2.6, 2.7, 2.8, 3.0, 3.3], 3),
-            ([4.2, 3.0, 3.1, 2.8, 2.9, 2.7, 2.8, 2.75, 2.9], 2),
-            ([4.2, 3.0, 3.5, 3.4, 3.3, 3.2, 2.9], 3),
-            ([4.2, 3.0, 2.5, 2.2], 2),
+            ([4.2, 2.9, 2.6, 2.7, 2.8, 3.0, 3.3], [0.02] * 7, 3),
+            ([4.2, 2.6, 2.58, 2.56, 2.57, 2.55, 2.3], [0.1] * 7, 3),
+            ([4.2, 3.0, 3.1, 2.8, 2.9, 2.7, 2.8, 2.75, 2.9], [0.02] * 9, 2),
+            ([4.2, 3.0, 3.5, 3.4, 3.3, 3.2, 2.9], [0.02] * 7, 3),
+            ([4.2, 3.0, 2.5, 2.2], [0.02] * 4, 2),
         ],
         random_input=_noisy_losses,
         mistakes={
-            "that compares each loss with the one before it; compare it with the best so far": lambda x, patience: (
-                _stop_at(x, patience, better=lambda loss, best, before: loss < before)
+            "that calls every new lowest loss a gain; it is one only if it is lower by more than its error bar": (
+                lambda losses, errors, patience: _stop_at(losses, [0.0] * len(losses), patience)
             ),
-            "that never forgets: with each new best the waiting starts again from 0": lambda x, patience: _stop_at(
-                x, patience, reset=False
+            "that compares each loss with the one before it; compare it with the record": _compared_with_the_one_before,
+            "that never forgets: with each new record the waiting starts again from 0": (
+                lambda losses, errors, patience: _stop_at(losses, errors, patience, reset=False)
             ),
-            "that waits one evaluation too long: stop at the `patience`-th one without a new best": (
-                lambda x, patience: _stop_at(x, patience + 1)
+            "that waits one evaluation too long: stop at number `patience` in a row without a record": (
+                lambda losses, errors, patience: _stop_at(losses, errors, patience + 1)
             ),
-            "that stops at the first one without a new best: `patience` plays no part in it": lambda x, patience: (
-                _stop_at(x, 1)
+            "that stops at the first evaluation without a record: `patience` plays no part in it": (
+                lambda losses, errors, patience: _stop_at(losses, errors, 1)
             ),
-            "that is where the best weights are; the run goes on for `patience` evaluations before it knows": (
-                lambda x, patience: min(range(_stop_at(x, patience) + 1), key=lambda i: x[i])
+            "the error bar is on the wrong side: `loss - error` makes every loss look better than it is": (
+                lambda losses, errors, patience: _stop_at(
+                    losses, errors, patience, gain=lambda loss, error, best, _: loss - error < best
+                )
             ),
-            "that is where the lowest loss of all stands; a run that stops early may never come so far": (
-                lambda x, patience: x.index(min(x))
+            "that is the step of the lowest loss of all; a run that stops early may never get that far": (
+                lambda losses, errors, patience: losses.index(min(losses))
             ),
-            "that looks at the lowest loss of all; a run sees only what has come so far": (
-                lambda x, patience: x.index(min(x)) + patience
-            ),
-            "if nothing stops it, it runs to its last evaluation, whose number is `len(val_losses) - 1`": (
-                lambda x, patience: i if (i := _stop_at(x, patience)) < len(x) - 1 else len(x)
+            "if nothing stops it, it runs to its last evaluation, which has the number `len(losses) - 1`": (
+                lambda losses, errors, patience: (
+                    i if (i := _stop_at(losses, errors, patience)) < len(losses) - 1 else len(losses)
+                )
             ),
         },
     ),
     hints=(
-        "Keep two things while you walk along the losses: the best so far, and how many have come since without "
-        "beating it.",
-        "A new best: remember it, and count from 0 again. No new best: count one up. Count reaches `patience`: "
-        "`return i`.",
-        "After the loop nothing has stopped the run: `return len(val_losses) - 1`.",
+        "Keep two things while you walk along the losses: the record so far, and how many evaluations have come since "
+        "without breaking it.",
+        "A record: `loss + error < best`. Remember it, and count from 0 again. No record: count one up. If the count "
+        "reaches `patience`: `return i`.",
+        "After the loop nothing has stopped the run: `return len(losses) - 1`.",
     ),
     solution="""
-        def stop_at(val_losses, patience):
-            best, waited = float("inf"), 0
-            for i, loss in enumerate(val_losses):
-                if loss < best:
-                    best, waited = loss, 0
+        def stop_at(losses, errors, patience):
+            best, waited = losses[0], 0
+            for i in range(1, len(losses)):
+                if losses[i] + errors[i] < best:
+                    best, waited = losses[i], 0
                 else:
                     waited += 1
                 if waited == patience:
                     return i
-            return len(val_losses) - 1
+            return len(losses) - 1
     """,
 )
 
-# --- the longest common span ----------------------------------------------------------------------------------
+# --- a meter for words --------------------------------------------------------------------------------------
 
 
-def _spans(a, b, skip_last=False):
-    ends = len(a) + (not skip_last)
-    return [j - i for i in range(len(a)) for j in range(i + 1, ends) if a[i:j] in b]
+def _copied_words(sample: str, text: str, n: int) -> float:
+    words, known = sample.split(), text.split()
+    runs = {tuple(known[i : i + n]) for i in range(len(known) - n + 1)}
+    found = [i for i in range(len(words) - n + 1) if tuple(words[i : i + n]) in runs]
+    return len({j for i in found for j in range(i, i + n)}) / len(words)
 
 
-def _subsequence(a, b):
-    """Length of the longest common subsequence: gaps allowed."""
-    row = [0] * (len(b) + 1)
-    for x in a:
-        before = row[:]
-        for j, y in enumerate(b):
-            row[j + 1] = before[j] + 1 if x == y else max(before[j + 1], row[j])
-    return row[-1]
+def _words(text: str, n: int) -> list[tuple[str, ...]]:
+    words = text.split()
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
-def _prefix(a, b):
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _two_lines(rng):
+def _two_lines(rng: random.Random) -> tuple[str, str, int]:
     words = ["fair", "Hermia", "my", "love", "the", "moon", "O", "swear", "Duke", "thy"]
-    shared = " ".join(rng.sample(words, rng.randint(1, 3)))
-    line = [" ".join(rng.choice(words) for _ in range(rng.randint(1, 3))) for _ in range(3)]
-    return f"{line[0]}, {shared}", f"{line[1]} {shared}; {line[2]}"  # the shared words end the first line
+    shared = rng.choices(words, k=rng.randint(2, 5))
+    before, after, other = (rng.choices(words, k=rng.randint(1, 4)) for _ in range(3))
+    return " ".join(before + shared + other), " ".join(after + shared + before[:1]), rng.randint(2, 3)
 
 
-longest_common_span = Exercise(
-    name="longest_common_span",
-    title="The longest span that two texts share",
+copied_words = Exercise(
+    name="copied_words",
+    title="A meter that counts words",
     difficulty=3,
     minutes=15,
     check=SameAs(
-        lambda a, b: max(_spans(a, b), default=0),
-        inputs=[("fair Hermia", "my Hermia, fair"), ("abc", "xyz"), ("O, methinks", "methinks"), ("a-b-c", "abc")],
+        _copied_words,
+        inputs=[
+            ("my fair Hermia come with me", "O fair Hermia come home", 2),
+            ("the moon the moon", "see the moon", 2),
+            ("a b c d", "c d a b", 3),
+            ("love me", "she may glove men", 2),
+        ],
         random_input=_two_lines,
         mistakes={
-            "the characters must stand next to each other in both; that one may leave gaps": _subsequence,
-            "that looks only at how the two begin; the span may stand anywhere": _prefix,
-            "that counts the different characters that both have; the span must be the same in one piece": (
-                lambda a, b: len(set(a) & set(b))
+            "that counts runs of n words; the answer counts *words* that are in at least one such run": (
+                lambda sample, text, n: (
+                    sum(run in _words(text, n) for run in _words(sample, n)) / max(1, len(_words(sample, n)))
+                )
             ),
-            "that is the span itself; its length is asked for": lambda a, b: max(
-                (a[i:j] for i in range(len(a) + 1) for j in range(i, len(a) + 1) if a[i:j] in b), key=len
+            "a word in two overlapping runs is counted twice there; collect places in a set": (
+                lambda sample, text, n: (
+                    n * sum(run in _words(text, n) for run in _words(sample, n)) / len(sample.split())
+                )
             ),
-            "that compares place by place; the span may stand at different places": lambda a, b: sum(
-                x == y for x, y in zip(a, b, strict=False)
+            "that asks for each word alone whether the text has it; it takes n in a row": (
+                lambda sample, text, n: sum(word in text.split() for word in sample.split()) / len(sample.split())
             ),
-            "spans that reach the end of the first text are left out; `a[i:j]` ends before `j`, so `j` goes up to "
-            "`len(a)`": lambda a, b: max(_spans(a, b, skip_last=True), default=0),
+            "only the first word of each run is counted there; the other n - 1 are copied too": (
+                lambda sample, text, n: sum(run in _words(text, n) for run in _words(sample, n)) / len(sample.split())
+            ),
+            "the last run is left out: `range(len(words) - n + 1)` reaches it": lambda sample, text, n: (
+                len(
+                    {
+                        j
+                        for i, run in enumerate(_words(sample, n)[:-1])
+                        if run in _words(text, n)
+                        for j in range(i, i + n)
+                    }
+                )
+                / len(sample.split())
+            ),
+            "that looks for letters, and finds `love` inside `glove`; compare whole words": lambda sample, text, n: (
+                len({j for i, run in enumerate(_words(sample, n)) if " ".join(run) in text for j in range(i, i + n)})
+                / len(sample.split())
+            ),
         },
     ),
     hints=(
-        "Try each span of the first text: does it stand in the second? Python's `in` tells, for texts too.",
-        "`a[i:j]` for each `i` from 0 and each `j` from `i + 1` to `len(a)`, the last included.",
-        "Keep the largest `j - i` for which `a[i:j] in b`; start with 0, for texts that share nothing.",
+        "`sample.split()` is the list of its words. Slide a window of n words over both texts.",
+        "Collect all runs of the text in a set: `{tuple(words[i : i + n]) for i in range(len(words) - n + 1)}`.",
+        "For every run of the sample that is in the set, put its n places into another set. Its size, divided by the "
+        "number of words, is the answer.",
     ),
     solution="""
-        def longest_common_span(a, b):
-            longest = 0
-            for i in range(len(a)):
-                for j in range(i + 1, len(a) + 1):
-                    if a[i:j] in b:
-                        longest = max(longest, j - i)
-            return longest
+        def copied_words(sample, text, n):
+            sample, text = sample.split(), text.split()
+            known = {tuple(text[i : i + n]) for i in range(len(text) - n + 1)}
+            copied = set()
+            for i in range(len(sample) - n + 1):
+                if tuple(sample[i : i + n]) in known:
+                    copied |= set(range(i, i + n))
+            return len(copied) / len(sample)
     """,
 )
 
-# --- reading curves ---------------------------------------------------------------------------------------------
+# --- five runs, and what to do about them ------------------------------------------------------------------------
 
-_WORDS = ("healthy", "underfit", "overfit", "diverged")
-_READINGS = (
-    ("A", "overfit", "training falls to 0.9 while validation rises from 2.5 to 3.1"),
-    ("B", "healthy", "both still fall, and the gap of 0.2 does not make validation rise"),
-    ("C", "diverged", "from step 100 on both are far above their first value: worse than guessing"),
-    ("D", "underfit", "both are equally high and hardly move any more: no gap, and little learnt"),
+_REMEDIES = ("go on", "more text", "larger model", "smaller learning_rate", "more eval_iters")
+_NEXT_STEPS = (
+    ("A", "more text", "it overfits: training falls to 0.9 while validation rises from 2.5 to 3.1"),
+    ("B", "go on", "both still fall; a gap of 0.2 is no illness as long as validation falls"),
+    (
+        "C",
+        "smaller learning_rate",
+        "it diverged. It came back, but only to 3.2, the loss of knowing letter frequencies and nothing else",
+    ),
+    ("D", "more eval_iters", "with error bars of 0.1 you cannot tell whether validation still falls: measure better"),
+    (
+        "E",
+        "larger model",
+        "no gap, and flat at 2.48, just above the 2.46 of counting letter pairs: it underfits, it is too small",
+    ),
 )
 
 
-def _check_readings(readings):
-    if not isinstance(readings, (list, tuple)) or len(readings) != len(_READINGS):
-        return Wrong("give a list of four words, for A, B, C and D")
-    for (name, right, why), said in zip(_READINGS, readings, strict=True):
-        if said not in _WORDS:
-            return Wrong(f"{name}: {said!r} is none of the words {', '.join(_WORDS)}")
+def _check_next_steps(next_steps):
+    if not isinstance(next_steps, (list, tuple)) or len(next_steps) != len(_NEXT_STEPS):
+        return Wrong("give a list of five answers, for A, B, C, D and E")
+    for (name, right, why), said in zip(_NEXT_STEPS, next_steps, strict=True):
+        if said not in _REMEDIES:
+            return Wrong(f"{name}: {said!r} is none of the five: {', '.join(_REMEDIES)}")
         if said != right:
-            return Wrong(f"{name} is not {said}: {why}")
+            return Wrong(f"{name}: {said!r} is not the first thing to do. Look again: {why}")
     return None
 
 
-readings = Exercise(
-    name="readings",
-    title="Four runs, four words",
+next_steps = Exercise(
+    name="next_steps",
+    title="Five runs, five next steps",
     difficulty=2,
-    minutes=6,
-    check=_check_readings,
+    minutes=8,
+    check=_check_next_steps,
     hints=(
-        "Two questions: do both losses move together? And where are they, seen from 4.1, the loss of guessing?",
-        "A gap alone is no illness. Ask what the validation loss does.",
-        "One is far above guessing, one has its validation loss rising, one stands still high up, one is well.",
+        "Ask three things of each run. Do both losses move together? How high are they, next to 4.14, 3.20 and 2.46? "
+        "How large are the error bars?",
+        "A gap alone is no illness. Ask what the validation loss does, and whether the error bars let you see it.",
+        "Two runs stand still at a landmark: one at letter frequencies, after an accident; one at letter pairs.",
     ),
     solution="""
-        readings = ["overfit", "healthy", "diverged", "underfit"]
+        next_steps = ["more text", "go on", "smaller learning_rate", "more eval_iters", "larger model"]
     """,
     starter="""
-        readings = [..., ..., ..., ...]  # A, B, C, D
+        next_steps = [..., ..., ..., ..., ...]  # A, B, C, D, E
     """,
 )
 
-EXERCISES = [best_step, epochs, stop_at, longest_common_span, readings]
+EXERCISES = [next_steps, calibration, stop_at, copied_words]
 
 QUIZ = Quiz(
     "06",
     [
         Question(
-            "The training loss is 1.2, the validation loss 1.9, and both still fall. Is this overfitting? Do you stop?",
+            "After 200 steps on all the plays, both losses are 0.05. A triumph?",
             [
                 Choice(
-                    "Yes, there is a gap: stop.",
-                    "A gap only says that text it has practised is easier for it. While the validation loss falls, it "
-                    "still gets better at new text.",
-                ),
-                Choice(
-                    "No: go on while the validation loss falls.",
-                    "What counts is what it can do with text that it has not seen, and that still improves. Watch for "
-                    "the moment when it stops improving.",
+                    "No, a bug: somewhere the model sees the answer.",
+                    "Lesson 00's model needs 800 steps for 1.65. Look at the mask, and at whether the targets are "
+                    "shifted by one. Both losses fall because the answer is in the held-out windows too.",
                     right=True,
                 ),
                 Choice(
-                    "It cannot be told without a look at samples.",
-                    "Samples mislead: in this lesson the model that was worst at new text wrote the best English.",
+                    "No, it overfits: it has learned the plays by heart.",
+                    "Then the validation loss would rise. And in 200 steps it has not even read all the plays once.",
+                ),
+                Choice(
+                    "Yes, a low validation loss is what we want, whatever the training loss is.",
+                    "A number that is too good to be true is a symptom as well. Ask what it would take to get there.",
                 ),
             ],
         ),
@@ -316,119 +354,111 @@ QUIZ = Quiz(
             "A model trained on two pages writes fluent Shakespeare. What do you conclude?",
             [
                 Choice(
-                    "It has learnt English: two pages are enough.",
-                    "Hold the sample against the two pages. It is fluent because Shakespeare wrote it.",
+                    "It has learned English: two pages are enough for that.",
+                    "Hold the sample next to the two pages. It is fluent because Shakespeare wrote it.",
                 ),
                 Choice(
-                    "Its validation loss must be low.",
-                    "Ours rose to almost 4 nats while the samples got better and better.",
+                    "Its validation loss must be low, or it could not write like that.",
+                    "Ours had climbed to almost 4 when it wrote its best lines.",
                 ),
                 Choice(
-                    "Nothing yet: measure what is copied, and the validation loss.",
-                    "A sample shows how it sounds, the meter where it comes from, and the validation loss what the "
+                    "Nothing yet. Measure how much is copied.",
+                    "A sample tells you how it sounds, the meter where it comes from, and the validation loss what the "
                     "model can do with new text.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "Trained on all plays, the model has a validation loss of 2.0 and writes words that do not exist. "
-            "Has the training failed?",
+            "At every single evaluation, training and validation loss agree to the last digit. Is that a good sign?",
             [
                 Choice(
-                    "No. At 2.0 nats that is how it sounds; train longer.",
-                    "It has learnt how words look, and where names and lines stand. The loss still falls, and with it "
-                    "the share of words that do not exist.",
+                    "Yes: no gap means no overfitting, so keep going.",
+                    "Two random samples never agree to the last digit, not even of the same text.",
+                ),
+                Choice(
+                    "No: both numbers come from the same split.",
+                    "A copy-and-paste mistake that people really make. Two samples of different texts always differ by "
+                    "about an error bar.",
                     right=True,
                 ),
                 Choice(
-                    "Yes, it should write real words by now.",
-                    "Judge by the loss: it has fallen far below 4.1, the loss of guessing, and it still falls.",
-                ),
-                Choice(
-                    "Yes, it overfits: it makes up words instead of using those of the text.",
-                    "It is the other way round. A model that overfits repeats the text, with real words.",
+                    "It can't be judged before the run has come to its end.",
+                    "It can: chance makes two random samples differ from the first evaluation on.",
                 ),
             ],
         ),
         Question(
-            "With dropout the validation loss is a little lower than the logged training loss. Is that a bug?",
+            "With dropout, the validation loss is a little lower than the logged training loss. Is that a bug?",
             [
                 Choice(
-                    "Yes, the validation loss cannot be lower.",
-                    "It can. The two are measured on different texts, and here also under different conditions.",
+                    "Yes, a validation loss can never be the lower one.",
+                    "It can. The two are measured on different texts, and here under different conditions as well.",
                 ),
                 Choice(
-                    "Yes, the validation text must have been trained on.",
-                    "That would be one possible cause, a leak. But with dropout there is a harmless one, and it comes "
-                    "first.",
+                    "Yes, the validation text must have leaked into training.",
+                    "A leak is one possible cause. But with dropout there is a harmless one, so check that first.",
                 ),
                 Choice(
-                    "No: dropout makes training steps harder, and evaluation does without it.",
-                    "The logged loss is that of a model with a share of its numbers set to zero. In an evaluation "
+                    "No, an evaluation runs without dropout.",
+                    "The logged loss belongs to a model with a part of its activations set to zero. In an evaluation "
                     "nothing is set to zero.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "The sample of a model trained on 4 million characters has a span of 16 characters from them. "
-            "Does it copy?",
+            "You divide all logits by 2.25, and the validation loss falls from 3.9 to 2.9. What got better?",
             [
                 Choice(
-                    "Yes, 16 characters in a row cannot be chance.",
-                    "In 4 million characters they can: Shakespeare himself, in plays held out, shares spans as long "
-                    "with the others.",
-                ),
-                Choice(
-                    "Compare with real text that was held out: it has such spans too.",
-                    "That is what the baseline is for. Common phrases stand in every long text, so the same span says "
-                    "little here, and much if there were only two pages.",
+                    "Only its confidence; its favorite character is the same.",
+                    "Dividing changes neither the order nor the favorite. The model was too sure, and now it isn't.",
                     right=True,
                 ),
                 Choice(
-                    "No, only a whole copied speech would count.",
-                    "Shorter spans count too, once they are longer or more than in held-out text.",
+                    "The model: it is right about held-out text more often now.",
+                    "The largest logit is still the largest after dividing, so each guess stays what it was.",
+                ),
+                Choice(
+                    "Nothing: the loss is a matter of luck at such a high temperature.",
+                    "The loss is not a sample. It is computed from the probabilities, and those are better now.",
                 ),
             ],
         ),
         Question(
-            "`eval_iters = 1`. The validation loss has not beaten its record for three evaluations. What now?",
+            "A sample from a model trained on 4 million characters shares 16 characters in a row with them. Copied?",
             [
                 Choice(
-                    "Stop: that is what the rule says.",
-                    "The rule can only see what was measured. With so large an error bar the gain of three evaluations "
-                    "drowns in noise.",
+                    "Yes, 16 characters in a row can't be chance.",
+                    "In 4 million characters they can: held-out Shakespeare shares spans just as long.",
                 ),
                 Choice(
-                    "Lower the learning rate.",
-                    "Nothing shows that the training is at fault. The same run, measured better, still fell.",
-                ),
-                Choice(
-                    "Raise `eval_iters`, then ask again.",
-                    "The weights are the same, only the measurement gets better: sixteen times the batches, a quarter "
-                    "of the error.",
+                    "Ask how long the spans of held-out text are.",
+                    "That is what the baseline is for. In a long text 16 characters say little; in two pages, a lot.",
                     right=True,
+                ),
+                Choice(
+                    "No, only a whole speech would count as copied.",
+                    "Shorter spans count too, once they are longer than those of held-out text.",
                 ),
             ],
         ),
         Question(
-            "You trained with 50 settings and publish the one with the lowest validation loss, 1.48. "
-            "Is 1.48 an honest number?",
+            "You tried 50 settings and publish the lowest validation loss, 1.48. Is 1.48 an honest number?",
             [
-                Choice(
-                    "A little too good: the choice was made on that very text.",
-                    "Among 50 the luckiest wins too. A third text, the test set, read once at the very end, tells the "
-                    "honest number.",
-                    right=True,
-                ),
                 Choice(
                     "Yes, the model never trained on the validation text.",
-                    "The model did not, but you did: each choice by that loss fits your settings to that text a bit.",
+                    "The model did not, but you did: each choice you made by it fits your settings to that text.",
                 ),
                 Choice(
                     "No, the training loss would be the honest one.",
-                    "That one flatters far more: it is measured on text that the model has practised.",
+                    "That one flatters far more: it is measured on text that the model has practiced.",
+                ),
+                Choice(
+                    "It's a bit too good: you chose by it.",
+                    "Of 50 runs the luckiest wins, too. A third text, the *test set*, read once at the very end, gives "
+                    "the honest number.",
+                    right=True,
                 ),
             ],
         ),
@@ -442,8 +472,8 @@ RECALL = Quiz(
             "Lesson 03: two evaluations give 2.15 ± 0.03 and 2.13 ± 0.03. What do they show?",
             [
                 Choice(
-                    "The model has improved by 0.02.",
-                    "The difference is smaller than the error bars: other random batches could have turned it round.",
+                    "The model has improved by 0.02, so keep going.",
+                    "The difference is smaller than the error bars: other random batches could have turned it around.",
                 ),
                 Choice(
                     "Not enough to say which is lower.",
@@ -452,7 +482,7 @@ RECALL = Quiz(
                 ),
                 Choice(
                     "The model has stopped learning.",
-                    "That cannot be seen either. It may still improve, by less than this measurement can show.",
+                    "That can't be seen either. It may still improve, by less than this measurement can show.",
                 ),
             ],
         ),
@@ -466,7 +496,7 @@ RECALL = Quiz(
                 ),
                 Choice(
                     "It makes the weight a little smaller.",
-                    "A negative gradient means that the loss falls when the weight grows, so downhill is upwards here.",
+                    "A negative gradient means that the loss falls when the weight grows, so downhill is up here.",
                 ),
                 Choice(
                     "It sets the weight to −0.2.",
@@ -475,20 +505,20 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Lesson 05: `batch_size` 8 with `gradient_accumulation_steps` 4, against `batch_size` 32 with 1. "
+            "Lesson 05: `batch_size` 8 with `gradient_accumulation_steps` 4, or `batch_size` 32 with 1. "
             "How do the two runs differ?",
             [
                 Choice(
-                    "The first makes four times as many optimiser steps.",
-                    "Accumulating means to wait: one optimiser step after four micro-batches.",
+                    "The first makes four times as many optimizer steps.",
+                    "Accumulating means waiting: one optimizer step after four micro-batches.",
                 ),
                 Choice(
-                    "The first learns from a quarter of the text.",
+                    "The first learns from only a quarter of the text.",
                     "8 × 4 = 32: each step learns from the same sequences.",
                 ),
                 Choice(
                     "In memory and time, hardly in the gradient.",
-                    "The mean over four micro-batches of 8 is the mean over 32, but for rounding; only a quarter of "
+                    "The mean over four micro-batches of 8 is the mean over 32, up to rounding; but only a quarter of "
                     "the activations must be in memory at once.",
                     right=True,
                 ),

@@ -1,177 +1,219 @@
 """Lesson 07: what happens between tokens and loss?"""
 
 import math
+import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from course.lessons import Choice, Exercise, Question, Quiz, Wrong
+from course.prediction import Prediction
 
-gather = Exercise(
-    name="gather",
-    title="What one position gathers",
-    difficulty=1,
-    minutes=3,
-    check=SameAs(
-        lambda weights, values: sum(w * v for w, v in zip(weights, values, strict=True)),
-        inputs=[([0.5, 0.25, 0.25], [4.0, 8.0, 0.0]), ([0.0, 1.0], [3.0, -2.0])],
-        random_input=lambda rng: (_shares(rng, 4), [rng.uniform(-3, 3) for _ in range(4)]),
-        mistakes={
-            "the weights add up to 1 already: do not divide by the number of positions": (
-                lambda weights, values: sum(w * v for w, v in zip(weights, values, strict=True)) / len(values)
-            ),
-            "that is the value with the largest weight; the others count too, by their weights": (
-                lambda weights, values: values[max(range(len(weights)), key=lambda i: weights[i])]
-            ),
-            "every value counts alike there: the weights play no part": lambda weights, values: (
-                sum(values) / len(values)
-            ),
-        },
+predict_mask = Prediction(
+    "You take out the mask, so that every position sees the whole window. What does the validation loss do?",
+    choices=(
+        "It stays high: the model is confused by so much text",
+        "It falls a little lower: more text to look at",
+        "It falls almost to zero",
     ),
-    hints=("Each value counts as much as its weight says.", "`sum(w * v for w, v in zip(weights, values))`."),
-    solution="""
-        def gather(weights, values):
-            return sum(w * v for w, v in zip(weights, values, strict=True))
-    """,
+    answer=2,
+    why="The target of each position is the character to its right, and now that character is in plain sight. "
+    "Look at what this model writes!",
+    moves=None,
+)
+predict_first_block = Prediction(
+    "Where do the four heads of block 1, the first one, mostly look?",
+    choices=("At letters of the same kind", "Evenly at the whole line", "At the last few characters"),
+    answer=2,
+    why="What comes next depends most on the last few characters. Block 1 collects them; later blocks look farther.",
+)
+predict_temperature = Prediction(
+    "You lower the temperature from 1 to 0.3. Which characters become more likely?",
+    choices=(
+        "All of them, each a little",
+        "The few at the top; all others lose",
+        "The rare ones: everything evens out",
+    ),
+    answer=1,
+    why="Dividing by 0.3 stretches the differences between scores. The top gains, and since everything adds up to 1, "
+    "the rest pays.",
 )
 
+# --- reading a map -----------------------------------------------------------------------------------------
 
-def _shares(rng, count: int) -> list[float]:
-    parts = [rng.uniform(0.1, 1) for _ in range(count)]
-    return [part / sum(parts) for part in parts]
-
-
-def _softmax(scores: list[float]) -> list[float]:
-    exps = [math.exp(score - max(scores)) for score in scores]
-    return [e / sum(exps) for e in exps]
+_MAPS = {
+    "A": ("the last space", "the dark squares form vertical stripes that begin under each space"),
+    "B": ("the character before", "the dark squares are one place to the left of the diagonal, in every row"),
+    "C": ("everything alike", "every row has one shade, and it gets paler as the row gets longer"),
+}
 
 
-with_temperature = Exercise(
-    name="with_temperature",
-    title="Softmax with a temperature",
-    difficulty=2,
-    minutes=6,
-    check=SameAs(
-        lambda scores, temperature: _softmax([score / temperature for score in scores]),
-        inputs=[([2.0, 1.0, 0.0], 0.5), ([2.0, 1.0, 0.0], 2.0)],
-        random_input=lambda rng: ([rng.uniform(-3, 3) for _ in range(4)], rng.choice([0.4, 0.7, 1.5, 3.0])),
-        mistakes={
-            "that is for temperature 1: what is subtracted from all scores, or divided after `exp`, falls out again": (
-                lambda scores, temperature: _softmax(scores)
-            ),
-            "the wrong way round: a high temperature must level the scores, so divide by it": (
-                lambda scores, temperature: _softmax([score * temperature for score in scores])
-            ),
-        },
-    ),
+def _check_which_head(answers):
+    if not isinstance(answers, (list, tuple)) or len(answers) != len(_MAPS):
+        return Wrong("give a list of three answers, for A, B and C")
+    known = {right for right, _ in _MAPS.values()} | {"itself"}
+    for (name, (right, why)), said in zip(_MAPS.items(), answers, strict=True):
+        if said not in known:
+            return Wrong(f"{name}: {said!r} is none of the four: {', '.join(sorted(known))}")
+        if said != right:
+            return Wrong(f"{name} does not look at {said}: {why}")
+    return None
+
+
+which_head = Exercise(
+    name="which_head",
+    title="Which head is this?",
+    difficulty=1,
+    minutes=4,
+    check=_check_which_head,
     hints=(
-        "The temperature acts on the scores, before `exp`.",
-        "At temperature 2, two scores must lie half as far apart as they are.",
-        "`math.exp(score / temperature)`.",
+        "Rows look, columns are looked at. Take one row, and see in which columns it is dark.",
+        "A vertical stripe is a character that many rows look at. Which character is at the bottom of it?",
     ),
     solution="""
-        import math
-
-        def with_temperature(scores, temperature):
-            exps = [math.exp(score / temperature) for score in scores]
-            return [e / sum(exps) for e in exps]
+        which_head = ["the last space", "the character before", "everything alike"]
     """,
     starter="""
-        import math
-
-        def with_temperature(scores, temperature):
-            exps = [math.exp(...) for score in scores]
-            return [e / sum(exps) for e in exps]
+        which_head = [..., ..., ...]  # A, B, C
     """,
 )
 
+# --- the lines of attention, in order ------------------------------------------------------------------------
 
-def _keep_best(probabilities: list[float], k: int, best: bool = True) -> list[float]:
-    order = sorted(range(len(probabilities)), key=lambda i: probabilities[i], reverse=best)
-    return [p if i in order[:k] else 0.0 for i, p in enumerate(probabilities)]
+_LINES = {
+    "A": 'scores = scores.masked_fill(future, float("-inf"))',
+    "B": "result = weights @ v",
+    "C": "scores = q @ k.mT",
+    "D": "weights = scores.softmax(dim=-1)",
+    "E": "future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)",
+    "F": "scores = scores / q.size(-1) ** 0.5",
+}
 
 
-def _renormalised(values: list[float]) -> list[float]:
-    return [value / sum(values) for value in values]
+def _qkv() -> tuple[Tensor, Tensor, Tensor]:
+    return tuple(torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(7)))  # 6 positions, 4 numbers each
 
 
-top_k = Exercise(
-    name="top_k",
-    title="Choose among the k likeliest",
+def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
+def _check_order(order):
+    if not isinstance(order, str) or sorted(order) != sorted(_LINES):
+        return Wrong("give one text with the six letters, each once, for example 'ABCDEF'")
+    q, k, v = _qkv()
+    names = {"torch": torch, "q": q, "k": k, "v": v}
+    for letter in order:
+        try:
+            exec(_LINES[letter], names)
+        except NameError as error:
+            return Wrong(f"line {letter} needs {str(error).split()[1]}, which no line before it has made")
+    if order.index("D") < order.index("A"):
+        return Wrong("the softmax comes before the mask there, so the future gets a part of the weights")
+    if order.index("D") < order.index("F"):
+        return Wrong("the division comes after the softmax there, where it no longer changes the weights")
+    return None if torch.allclose(names["result"], _fused(q, k, v), atol=1e-5) else Wrong("the result is not attention")
+
+
+lines_in_order = Exercise(
+    name="lines_in_order",
+    title="Attention, in order",
     difficulty=2,
-    minutes=8,
-    check=SameAs(
-        lambda probabilities, k: _renormalised(_keep_best(probabilities, k)),
-        inputs=[([0.1, 0.5, 0.15, 0.25], 2), ([0.1, 0.5, 0.15, 0.25], 4)],
-        random_input=lambda rng: (_shares(rng, 6), rng.randint(1, 5)),
-        mistakes={
-            "they do not add up to 1 any more: divide by the sum of those that are left": _keep_best,
-            "those are the least likely ones: sort the other way": (
-                lambda probabilities, k: _renormalised(_keep_best(probabilities, k, best=False))
-            ),
-            "each must stay at its place, with 0 for those that are left out: the place says which token it is": (
-                lambda probabilities, k: _renormalised(sorted(probabilities, reverse=True)[:k])
-            ),
-            "those are the first k; it should be the k likeliest": (
-                lambda probabilities, k: _renormalised([p if i < k else 0.0 for i, p in enumerate(probabilities)])
-            ),
-            "those are the k largest, but each must stay at its place, and they must add up to 1": (
-                lambda probabilities, k: sorted(probabilities, reverse=True)[:k]
-            ),
-            "that makes all of them equally likely; those that are left keep their proportions": (
-                lambda probabilities, k: [1 / k if p else 0.0 for p in _keep_best(probabilities, k)]
-            ),
-        },
-    ),
+    minutes=5,
+    check=_check_order,
     hints=(
-        "What is the k-th largest of them? Whatever is smaller becomes 0.",
-        "`sorted(probabilities)[-k]` is the k-th largest.",
-        "At last, divide each by the sum, so that they add up to 1 again.",
+        "Begin with the scores: nothing else can be made from q, k and v alone.",
+        "Everything that changes the scores has to happen before the softmax.",
+        "C first, D and B last.",
     ),
     solution="""
-        def top_k(probabilities, k):
-            least = sorted(probabilities)[-k]
-            kept = [p if p >= least else 0.0 for p in probabilities]
-            return [p / sum(kept) for p in kept]
+        lines_in_order = "CFEADB"
     """,
 )
 
-block_parameters = Exercise(
-    name="block_parameters",
-    title="The parameters of one block",
+# --- the sampling loop --------------------------------------------------------------------------------------
+
+_V, _BLOCK = 7, 5
+
+
+class _Counter:
+    """Stands in for a model: after token n it expects n + 1 most, n + 2 less, and so on; it refuses long windows."""
+
+    config = SimpleNamespace(block_size=_BLOCK)
+
+    def __init__(self, sharpness: float):
+        self.sharpness = sharpness
+
+    def __call__(self, idx: Tensor) -> tuple[Tensor, None]:
+        if idx.dim() != 2 or idx.size(1) > _BLOCK:
+            shape = tuple(idx.shape)
+            raise Wrong(f"the model was given tokens of shape {shape}; it reads (1, T), at most the last block_size")
+        return -self.sharpness * ((torch.arange(_V) - idx[..., None] - 1) % _V).float(), None
+
+
+def _chances(temperature: float, top_k: int) -> Tensor:
+    logits = _Counter(0.4)(torch.zeros(1, 1, dtype=torch.int64))[0][0, -1]
+    best = logits.topk(top_k)
+    return torch.zeros(_V).scatter(0, best.indices, (best.values / temperature).softmax(-1))
+
+
+def _check_write(write):
+    start = torch.tensor([[2, 0, 1]])
+    torch.manual_seed(0)
+    got = write(_Counter(50.0), start.clone(), 9, 1.0, 3)
+    if not isinstance(got, Tensor) or got.shape != (1, 12):
+        shape = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+        return Wrong(f"return the old tokens with the new ones after them, (1, 3 + 9); this is {shape}")
+    if got[0, :3].tolist() != [2, 0, 1]:
+        return Wrong("the tokens that were given have changed; new ones go after them")
+    want = [(2 + i) % _V for i in range(9)]
+    if got[0, 3:].tolist() != want:
+        first = "use the scores of the last position, `[:, -1]`, and append each new token before the next one is drawn"
+        return Wrong(
+            f"a model that always counts up should go on from 1 with {want}, not {got[0, 3:].tolist()}: {first}"
+        )
+    for temperature, top_k, wrong in (
+        (0.5, _V, "the temperature is not right: divide the scores by it, before the softmax"),
+        (2.0, _V, "the temperature is not right: divide the scores by it, before the softmax"),
+        (1.0, 3, "top_k is not right: only the k likeliest tokens may be drawn, in their old proportions"),
+    ):
+        draws = [write(_Counter(0.4), torch.tensor([[0]]), 1, temperature, top_k)[0, -1] for _ in range(1500)]
+        shares = torch.stack(draws).bincount(minlength=_V) / 1500
+        if shares.max() == 1:
+            return Wrong("it always takes the likeliest token; draw one at random, by `multinomial`")
+        if (shares - _chances(temperature, top_k)).abs().max() > 0.06:
+            return Wrong(wrong)
+    return None
+
+
+write = Exercise(
+    name="write",
+    title="The sampling loop",
     difficulty=2,
-    minutes=10,
-    check=SameAs(
-        lambda n_embd: 12 * n_embd**2 + 13 * n_embd,
-        inputs=[(96,), (768,)],
-        random_input=lambda rng: (rng.randint(8, 512),),
-        mistakes={
-            "those are the matrices alone; each linear layer has a bias, and each norm two vectors": lambda c: (
-                12 * c**2
-            ),
-            "the two norms are missing: each has a weight and a bias of `n_embd` numbers": lambda c: 12 * c**2 + 9 * c,
-            "the biases of the linear layers are missing": lambda c: 12 * c**2 + 4 * c,
-            "that is the attention alone; there is an MLP too, and two norms": lambda c: 4 * c**2 + 4 * c,
-            "`c_attn` makes queries, keys and values: it is three times as wide": lambda c: 10 * c**2 + 11 * c,
-            "`c_proj` of the attention is missing, n_embd × n_embd": lambda c: 11 * c**2 + 12 * c,
-            "the MLP has two matrices, one to widen and one to narrow": lambda c: 8 * c**2 + 12 * c,
-        },
-    ),
+    minutes=12,
+    check=_check_write,
     hints=(
-        "A linear layer from a to b numbers has a × b weights, and b biases. Go through the list, one by one.",
-        "Attention: C × 3C + 3C, and C × C + C. MLP: C × 4C + 4C, and 4C × C + C.",
-        "The two norms have 2C each. All together: 12 C² + 13 C.",
+        "Five things, again and again: the last block_size tokens into the model; the scores of the last position; "
+        "divide by the temperature; draw; append.",
+        "`scores = model(tokens[:, -model.config.block_size :])[0][:, -1] / temperature` is (1, V). "
+        "`best, which = scores.topk(top_k)` gives the k largest scores and their tokens.",
+        "`drawn = best.softmax(dim=-1).multinomial(1)` is a place among the k; `which.gather(1, drawn)` is the token; "
+        "`torch.cat([tokens, token], dim=1)` appends it.",
     ),
     solution="""
-        def block_parameters(n_embd):
-            C = n_embd
-            attention = (C * 3 * C + 3 * C) + (C * C + C)
-            mlp = (C * 4 * C + 4 * C) + (4 * C * C + C)
-            norms = 2 * (C + C)
-            return attention + mlp + norms
+        import torch
+
+        def write(model, tokens, count, temperature, top_k):
+            for _ in range(count):
+                scores = model(tokens[:, -model.config.block_size :])[0][:, -1] / temperature
+                best, which = scores.topk(top_k)
+                drawn = best.softmax(dim=-1).multinomial(1)
+                tokens = torch.cat([tokens, which.gather(1, drawn)], dim=1)
+            return tokens
     """,
 )
 
@@ -180,7 +222,7 @@ block_parameters = Exercise(
 
 
 def _future(size: int, first: int = 1) -> Tensor:
-    """True where a column lies `first` or more places behind its row: (T, T)."""
+    """True where a column is `first` or more places to the right of its row: (T, T)."""
     return torch.ones(size, size, dtype=torch.bool).triu(first)
 
 
@@ -250,13 +292,13 @@ class LikeFused:
 
     def __call__(self, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         """Raise `Wrong` unless it gives what the fused kernel gives; with the reason, if it is a known mistake."""
-        generator = torch.Generator().manual_seed(7)
-        q, k, v = torch.randn(3, 6, 4, generator=generator)  # 6 positions, 4 numbers each
-        want = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
+        q, k, v = _qkv()
+        want = _fused(q, k, v)
         got = attention(q.clone(), k.clone(), v.clone())
         if not isinstance(got, Tensor):
-            raise Wrong("give back a tensor: for each of the 6 positions, the 4 numbers that it has gathered")
+            raise Wrong("return a tensor: for each of the 6 positions, the 4 numbers that it has gathered")
         if self._same(got, want):
+            self._check_heads(attention)
             return
         reason = next((why for why, wrong in self.mistakes.items() if self._same(got, wrong(q, k, v))), "")
         if reason:
@@ -266,6 +308,20 @@ class LikeFused:
         right = [i for i in range(6) if self._same(got[i], want[i])]
         told = f"right are the positions {right} of 0 to 5" if right else "none of the six positions is right"
         raise Wrong(f"it differs from the fused attention; {told}")
+
+    def _check_heads(self, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        q, k, v = torch.randn(
+            3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(8)
+        )  # as in the model: (B, H, T, d)
+        remedy = "write `k.mT` instead of `k.T`, `q.size(-1)` for the width and `dim=-1` for the softmax"
+        words = f"right for one head, but not for all heads at once, (B, H, T, d): {remedy}"
+        try:
+            with warnings.catch_warnings(action="ignore"):  # torch warns of `.T` here
+                got = attention(q.clone(), k.clone(), v.clone())
+        except Wrong as reason:
+            raise Wrong(f"{words}. ({reason})") from None
+        if not self._same(got, _fused(q, k, v)):
+            raise Wrong(words)
 
     @staticmethod
     def _same(got: Tensor, want: Tensor) -> bool:
@@ -279,7 +335,7 @@ attention = Exercise(
     minutes=20,
     check=LikeFused(),
     hints=(
-        "Three lines: `scores`, from `q @ k.T`; `weights`, from the masked scores; and `weights @ v`. The square root "
+        "Three lines: `scores`, from `q @ k.mT`; `weights`, from the masked scores; and `weights @ v`. The square root "
         "is that of `q.size(-1)`.",
         "The future: `torch.ones(T, T, dtype=torch.bool).triu(1)` is True to the right of the diagonal. "
         "`scores.masked_fill(future, float('-inf'))` hides it.",
@@ -289,53 +345,53 @@ attention = Exercise(
         import torch
 
         def attention(q, k, v):
-            scores = q @ k.T / q.size(-1) ** 0.5
-            future = torch.ones(scores.shape, dtype=torch.bool).triu(1)
+            scores = q @ k.mT / q.size(-1) ** 0.5
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
             weights = scores.masked_fill(future, float("-inf")).softmax(dim=-1)
             return weights @ v
     """,
 )
 
-EXERCISES = [gather, with_temperature, top_k, block_parameters, attention]
+EXERCISES = [which_head, lines_in_order, write, attention]
 
 QUIZ = Quiz(
     "07",
     [
         Question(
-            "A row of an attention map: what do its numbers say?",
+            "What do the numbers in one row of an attention map say?",
             [
                 Choice(
                     "How likely each character is to come next",
-                    "That comes at the very end, from the head. A map has a column for each character of the text, not "
-                    "for each of the vocabulary.",
+                    "That comes at the very end, from the output head. A map has a column for each character of the "
+                    "text, not for each one of the vocabulary.",
                 ),
                 Choice(
-                    "In which shares this position gathers from those before it",
-                    "The row adds up to 1, and what the position takes home is the mean of the values, weighted by it.",
+                    "From where this position gathers, and how much",
+                    "The row adds up to 1, and the position receives the values, averaged with these weights.",
                     right=True,
                 ),
                 Choice(
-                    "How strongly the other positions look at this one",
+                    "How strongly all the other positions look at this one",
                     "That is the column below it. Rows look, columns are looked at, and columns need not add up to 1.",
                 ),
             ],
         ),
         Question(
-            "Somebody trains a GPT and forgets the causal mask. What will the losses look like?",
+            "After 150 steps, both losses of a new GPT are 0.1, and its samples are garbage. Is that a bug?",
             [
                 Choice(
-                    "The training loss stays near ln V: without the mask nothing can be learnt.",
-                    "On the contrary. With the mask gone, the next character stands in plain sight.",
+                    "No: 150 steps are too few for good samples.",
+                    "A loss of 0.1 means that it gives the right character 90 %. Somebody who can do that writes well.",
                 ),
                 Choice(
-                    "Both fall almost to zero, and the samples are rubbish.",
-                    "Each position copies the answer from its neighbour, in training and in evaluation. When it "
-                    "writes, there is no neighbour yet.",
+                    "No: it overfits, and needs more text.",
+                    "Then the validation loss would rise. Here both are near zero.",
+                ),
+                Choice(
+                    "Yes: it can see the answer.",
+                    "The mask is missing. Each position reads its target off its right neighbor, in held-out text too. "
+                    "When the model writes, there is no right neighbor yet.",
                     right=True,
-                ),
-                Choice(
-                    "Training falls and validation rises, as in overfitting.",
-                    "The answer stands in the held-out windows too, so both fall. Only the samples give it away.",
                 ),
             ],
         ),
@@ -343,13 +399,13 @@ QUIZ = Quiz(
             "You add 5 to all the scores of one row, before the softmax. What happens to the weights?",
             [
                 Choice(
-                    "Nothing.",
-                    "Softmax sees differences only. (So the gradient of a key bias is zero: lessons 04 and 05.)",
+                    "Nothing at all happens.",
+                    "Softmax only sees differences. That is why the gradient of a key bias is zero.",
                     right=True,
                 ),
                 Choice(
                     "They get sharper: larger scores, larger weights.",
-                    "To multiply them by 5 would do that. To add moves them all alike.",
+                    "Multiplying by 5 would do that. Adding moves them all alike.",
                 ),
                 Choice(
                     "They no longer add up to 1.",
@@ -361,54 +417,38 @@ QUIZ = Quiz(
             "At temperature 0.3 the samples look better than at 1. Has the model become better?",
             [
                 Choice(
-                    "Yes: a low temperature makes it more certain, and so more often right.",
+                    "Yes: a low temperature makes it more certain, so it is more often right.",
                     "The weights are the same, and so are its probabilities. Only the choice among them has changed.",
                 ),
                 Choice(
-                    "Yes: and its validation loss is lower, too.",
+                    "Yes: and its validation loss is lower as well, you can check that.",
                     "The loss is measured on the probabilities as they are, at temperature 1. It has not moved.",
                 ),
                 Choice(
-                    "No: the same probabilities, chosen from more cautiously.",
-                    "It takes the likely ones more often than it believes in them. The price: it repeats itself.",
+                    "No: the same probabilities, chosen more cautiously.",
+                    "It takes likely characters more often than it believes in them. The price: it repeats itself.",
                     right=True,
                 ),
             ],
         ),
         Question(
-            "`top_k = 1`. What does the temperature change now?",
+            "A model with learned positions has written block_size tokens, and the window slides on by one. "
+            "Why can't it keep its KV cache?",
             [
                 Choice(
-                    "Nothing: only the likeliest token is left.",
-                    "Whatever its probability was, it is 1 after dividing by the sum: as if the temperature were 0.",
+                    "The memory for the cache is full.",
+                    "One could drop the oldest token to make room. The trouble is with the tokens that stay.",
+                ),
+                Choice(
+                    "Every token in the window gets a new position.",
+                    "Token 2 is now at place 1, with a different position embedding. So its keys and values are no "
+                    "longer what the model would compute.",
                     right=True,
                 ),
                 Choice(
-                    "At a high temperature, a less likely token may be taken.",
-                    "All but one have been struck off the list before the draw.",
-                ),
-                Choice(
-                    "The sample becomes random, as only one is compared.",
-                    "With one candidate nothing is left to chance: the same prompt gives the same text each time.",
-                ),
-            ],
-        ),
-        Question(
-            "What does the KV cache change in the text that is written?",
-            [
-                Choice(
-                    "It gets a little worse, as old keys are used again.",
-                    "A key depends on its token and those before it, and these have not changed. It would come out the "
-                    "same.",
-                ),
-                Choice(
-                    "It gets more consistent, as the model remembers what it wrote.",
-                    "It sees the same window with and without. All that the cache holds could be computed again.",
-                ),
-                Choice(
-                    "Nothing, down to rounding; it saves time and takes memory.",
-                    "Keys and values of the tokens before are kept instead of computed again, in each layer.",
-                    right=True,
+                    "The oldest token was important, and all others had looked at it.",
+                    "They had, and that is part of it. But even in block 1, where nobody has looked at anything yet, "
+                    "the keys are no longer right.",
                 ),
             ],
         ),
@@ -416,18 +456,18 @@ QUIZ = Quiz(
             "A head puts nearly all its weight on the last comma. What do you know?",
             [
                 Choice(
-                    "That it measures how long the line is",
-                    "That is a story that fits the map. To know it, one has to change the head, and see what breaks.",
+                    "It measures how long the line is.",
+                    "That is a story that fits the map. To know, change the head, and see what breaks.",
                 ),
                 Choice(
-                    "That it copies the comma's values, and not yet what for",
-                    "The map says from where it takes, not what, and not what is made of it. Level it and look at "
-                    "the loss.",
+                    "Where it reads, but not what for.",
+                    "The map says where the values come from, not what they are, and not what is made of them. Level "
+                    "the head and look at the loss.",
                     right=True,
                 ),
                 Choice(
-                    "That it is important, since its map is so sharp",
-                    "In this lesson you have seen sharp maps that could be levelled at hardly any cost.",
+                    "It is important: its map is so sharp.",
+                    "In this lesson you have seen sharp maps that could be leveled at hardly any cost.",
                 ),
             ],
         ),
@@ -440,7 +480,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "More in the attention, as many in the MLP",
-                    "The heads share out the same queries, keys and values among themselves: no matrix grows.",
+                    "The heads divide the same queries, keys and values among themselves: no matrix grows.",
                 ),
                 Choice("As many as before", "The same numbers, cut into more and narrower heads.", right=True),
             ],
@@ -455,11 +495,12 @@ RECALL = Quiz(
             "Lesson 02: why may a position not look to its right while the model is trained?",
             [
                 Choice(
-                    "To save time", "It saves none in naive attention: all pairs are computed, then half is hidden."
+                    "To save time: half of the pairs need not be computed",
+                    "Naive attention saves nothing: all pairs are computed, then half of them are hidden.",
                 ),
                 Choice(
-                    "Because there stands the answer",
-                    "The target of each position is the character to its right. To see it would be to copy it.",
+                    "Because that is where the answer is",
+                    "The target of each position is the character to its right. Seeing it would mean copying it.",
                     right=True,
                 ),
                 Choice(
@@ -476,7 +517,7 @@ RECALL = Quiz(
                 ),
                 Choice(
                     "−0.1",
-                    "p − 1: the score should go up, and only a little, as the guess was nearly right. Today we see "
+                    "p − 1: the score should go up, and only a little, as the guess was nearly right. Today you see "
                     "what this gradient is passed back through.",
                     right=True,
                 ),
@@ -487,35 +528,20 @@ RECALL = Quiz(
             ],
         ),
         Question(
-            "Lesson 05: a key bias adds the same to all the scores of a row. What is its true gradient?",
+            "Lesson 06: you divide all logits by a temperature above 1. Which of these can change?",
             [
                 Choice(
-                    "That of the whole row, added up",
-                    "These do add up, but to zero: what one score wins, the others lose.",
+                    "Which character is the favorite",
+                    "The largest logit is still the largest after dividing, so the favorite stays.",
                 ),
                 Choice(
-                    "As large as that of a query bias",
-                    "A query bias moves each score by another amount, and so it matters.",
+                    "The weights of the model",
+                    "Nothing is trained. The division happens after the model has done its work.",
                 ),
                 Choice(
-                    "Zero",
-                    "Softmax looks at differences only. What the computer found was noise of rounding, another one for "
-                    "each split.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "Lesson 06: a sample reads beautifully. What does it say about the model?",
-            [
-                Choice(
-                    "That it has understood Shakespeare",
-                    "A model that repeats its text writes beautifully too: Shakespeare wrote it.",
-                ),
-                Choice("That its validation loss is low", "The best sample of lesson 06 came from the worst of them."),
-                Choice(
-                    "Little, before one knows how much of it is copied",
-                    "Only the validation loss, and the meter against held-out text, can tell.",
+                    "How sure the model is",
+                    "A higher temperature brings the probabilities closer together. For the overfit model that was "
+                    "the cure.",
                     right=True,
                 ),
             ],

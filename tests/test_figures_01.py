@@ -1,19 +1,20 @@
-"""What lesson 01 shows and measures."""
+"""What lesson 01 draws, its lab, and GPT-2's vocabulary."""
 
 import html
 import math
 import re
-import threading
+import sys
 from itertools import pairwise
 
 import pytest
-import tiktoken
 
-from course.lab import Explorer, Prediction
+from course import gpt2_vocabulary
+from course.lab import Prediction
 from course.lab.runs import FINISHED
-from course.lessons import lesson_01_tokens as probe
-from course.lessons.lesson_01_tokens import Cut, Cuts, TokenizerLab
-from gptlib import BPETokenizer, CharTokenizer, UserError
+from course.lessons import figures_01 as figures
+from course.lessons import lesson_01
+from course.lessons.figures_01 import Cut, Cuts, TokenizerLab
+from gptlib import BPETokenizer, CharTokenizer, Dataset, UserError
 
 TEXT = "to be or not to be, that is the question: to be or to be not\n" * 20
 BPE = BPETokenizer.train(TEXT, 280)
@@ -25,14 +26,14 @@ CHAR = CharTokenizer.from_text(TEXT)
 
 @pytest.mark.parametrize("tokenizer", [BPE, BPE.encoding, CHAR], ids=["bpe", "tiktoken", "char"])
 def test_pieces_are_the_tokens_with_their_bytes(tokenizer):
-    found = probe.pieces(tokenizer, "to be that")
+    found = figures.pieces(tokenizer, "to be that")
     assert b"".join(piece for _, piece in found).decode() == "to be that"
     own = BPE if tokenizer is BPE.encoding else tokenizer
     assert [number for number, _ in found] == own.encode("to be that").tolist()
 
 
 def test_what_cannot_be_seen_is_made_visible():
-    assert [probe.visible(b) for b in (b" to", b"\n", b"\t", b"\xc3", b"\x9f\x8d")] == [
+    assert [figures.visible(b) for b in (b" to", b"\n", b"\t", b"\xc3", b"\x9f\x8d")] == [
         "␣to",
         "↵",
         "⇥",
@@ -67,78 +68,46 @@ def test_cuts_stand_below_each_other_under_their_names():
     assert bundle["text/html"].index("characters: 5") < bundle["text/html"].index("pairs: 5")
 
 
+# --- the exercise is the real thing ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["to be or not to be", " question: that is", "café 🙂"])
+def test_encode_of_the_exercise_is_the_tokenizer_s(text):
+    merges = []
+    for piece in BPE.pieces[256:]:  # the two tokens that each was joined from
+        tokens = [bytes([byte]) for byte in piece]
+        for pair in merges:
+            tokens = lesson_01._merge(tokens, pair)
+        merges.append(tuple(tokens))
+    assert all(len(pair) == 2 for pair in merges)
+    assert lesson_01._encode(text, merges) == BPE.encode(text).tolist()
+
+
 # --- GPT-2's vocabulary ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def gpt2(monkeypatch):
-    """`gpt2(load)`: the probe, with this in place of the download."""
-    monkeypatch.setattr(probe, "_loading", {})
-    monkeypatch.setattr(probe, "PATIENCE", 0.2)
-
-    def with_download(load):
-        monkeypatch.setattr(tiktoken, "get_encoding", load)
-        return probe.gpt2
-
-    return with_download
+def fetched(monkeypatch, tmp_path):
+    """How often the vocabulary was fetched, which is a small one here; it is kept in a folder of this test alone."""
+    times = []
+    monkeypatch.setattr(gpt2_vocabulary, "KEPT", tmp_path / "gpt2" / "tokenizer.json")
+    monkeypatch.setattr(BPETokenizer, "gpt2", lambda: times.append(print("fetching", file=sys.stderr)) or BPE)
+    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
+    yield times
+    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
 
 
-def test_gpt2_is_used_where_it_loads_and_loaded_once(gpt2):
-    loads = []
-    load = gpt2(lambda name: loads.append(name) or BPE.encoding)
-    assert load() is load() is BPE.encoding and loads == ["gpt2"]
+def test_gpt2_s_vocabulary_is_fetched_once_and_silently(fetched, capsys):
+    first = gpt2_vocabulary.gpt2_tokenizer()
+    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
+    assert gpt2_vocabulary.gpt2_tokenizer().pieces == first.pieces == BPE.pieces
+    assert len(fetched) == 1 and capsys.readouterr().err == ""
 
 
-def test_without_a_network_a_clear_sentence_and_a_second_chance(gpt2, refused):
-    def no_network(name):
-        raise OSError("no such host")
-
-    load = gpt2(no_network)
-    with refused("not on this machine", "cannot download", "nothing else in this course needs it"):
-        load()
-    assert gpt2(lambda name: BPE.encoding)() is BPE.encoding
-
-
-def test_a_slow_network_holds_nobody_up(gpt2, refused):
-    arrived = threading.Event()
-
-    def slow(name):
-        arrived.wait(20)
-        return BPE.encoding
-
-    load = gpt2(slow)
-    with refused("still on its way"):
-        load()
-    arrived.set()
-    probe._loading["thread"].join(20)
-    assert load() is BPE.encoding
-
-
-def test_in_an_explorer_the_sentence_stands_in_the_status_line(gpt2):
-    def no_network(name):
-        raise OSError("no such host")
-
-    load = gpt2(no_network)
-    explorer = Explorer(lambda: Cut(load(), "to be").html, "GPT-2")
-    assert "cannot download" in explorer.status.value
-
-
-# --- words and lengths ----------------------------------------------------------------------------------
-
-
-def test_words_are_letters_and_the_apostrophes_between_them():
-    assert probe.words("Helena:\nI'll o'erwhelm 'em, to-day!") == ["Helena", "I'll", "o'erwhelm", "em", "to", "day"]
-
-
-def test_growth_counts_what_was_read_and_what_is_unknown():
-    growth = probe.growth_of_words(["a", "b"] * 600 + ["c"] * 800, ["a", "c", "d", "d"], points=2)
-    assert [(g.read, g.different, g.unknown) for g in growth] == [(1000, 2, 0.75), (2000, 3, 0.5)]
-
-
-def test_lengths_and_bits():
-    assert probe.characters_per_token(CHAR, TEXT) == 1.0
-    assert probe.characters_per_token(BPE, TEXT) == len(TEXT) / len(BPE.encode(TEXT)) > 1.5
-    assert probe.bits_per_character(math.log(2) * 3, 1.5) == pytest.approx(2)
+def test_what_another_version_kept_is_fetched_again(fetched):
+    gpt2_vocabulary.KEPT.parent.mkdir()
+    gpt2_vocabulary.KEPT.write_text('{"type": "bpe"}')
+    assert gpt2_vocabulary.gpt2_tokenizer() is BPE and len(fetched) == 1
 
 
 # --- the lab --------------------------------------------------------------------------------------------
@@ -148,9 +117,11 @@ def test_lengths_and_bits():
 def lab():
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "batch_size": 4, "eval_iters": 2, "threads": 1}
     prediction = Prediction("?", ("a", "b"), 0, "because")
-    lab = TokenizerLab(
-        TEXT, TEXT[:600], {"char": CHAR, "pairs": BPE}, characters=1600, prediction=prediction, title="t", **tiny
-    )
+    data = {
+        name: Dataset(cut.encode(TEXT), cut.encode(TEXT[:600]), cut)
+        for name, cut in {"char": CHAR, "pairs": BPE}.items()
+    }
+    lab = TokenizerLab(data, characters=1600, prediction=prediction, title="t", **tiny)
     yield lab
     lab.stop(5)
 
@@ -165,7 +136,8 @@ def test_runs_read_the_same_characters(lab):
 def test_the_model_fits_its_tokens_and_its_loss_is_per_token(lab):
     run = lab.train(tokens="pairs")
     assert run.losses[0] == pytest.approx(math.log(BPE.vocab_size), abs=0.6)
-    assert lab.bits(run) == pytest.approx(run.val.mean / math.log(2) * len(BPE.encode(TEXT[:600])) / 600)
+    assert lab.lengths["pairs"] == pytest.approx(600 / len(BPE.encode(TEXT[:600])))
+    assert lab.models["pairs"].config.vocab_size == BPE.vocab_size
 
 
 def test_the_menu_chooses_and_the_plot_names_both_units(lab):
@@ -178,7 +150,7 @@ def test_the_menu_chooses_and_the_plot_names_both_units(lab):
     assert lab.new_run(1, tokens="char").unit == "character"
     assert "pairs: " in lab.view.image.value and "bits per character" in lab.view.image.value
     assert "Right" in lab.view.verdict.value
-    assert lab.menu in lab.view.box.children and lab._repr_mimebundle_()["text/plain"] == "<live lab: tokens>"
+    assert lab.controls() == [lab.menu] and lab._repr_mimebundle_()["text/plain"].startswith("<live lab: tokens")
 
 
 def test_unknown_tokens_are_a_mistake_of_the_caller(lab):
@@ -195,10 +167,19 @@ def test_characters_that_are_not_in_the_vocabulary_are_refused():
 
 
 def test_figures_say_what_they_show(lab):
-    growth = probe.growth_of_words(probe.words(TEXT * 5), ["to", "sleep"], points=3)
-    assert "falls from 50% to 50.0%" in probe.plot_growth_of_words(growth, 20).alt
-    lengths = probe.plot_characters_per_token(BPE, TEXT, TEXT, [256, 280])
-    assert "held-out plays: 1.0 at 256, " in lengths.alt
+    growth = figures.plot_growth([1000, 2000], [2, 3], [0.75, 0.5], 20)
+    assert "falls from 75% to 50.0%" in growth.alt
+    lengths = figures.plot_lengths([256, 280], {"held-out plays": [1.0, 1.8]})
+    assert lengths.alt == "held-out plays: 1.0 at 256, 1.8 at 280"
     picture = lab.plot([lab.train(tokens="char")])
     assert re.search(r"char: \d\.\d\d nats per token, \d\.\d\d bits per character", picture.alt)
     assert "No run yet" in lab.plot([]).alt
+
+
+def test_the_lab_s_landmarks_come_from_its_own_characters(lab):
+    assert lab.counted["guessing"] == pytest.approx(math.log(CHAR.vocab_size))
+    assert TokenizerLab({"pairs": lab.data["pairs"]}).counted == {}
+
+
+def test_bits():
+    assert figures.bits_per_character(math.log(2) * 3, 1.5) == pytest.approx(2)

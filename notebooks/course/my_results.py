@@ -1,0 +1,50 @@
+"""The learner's own table of runs, kept beside their progress."""
+
+import html
+import json
+from typing import Any
+
+from course import progress
+from course.shown import Shown
+from gptlib.files import atomic_write
+
+
+class Results(Shown):
+    """One row a run; `GPTLIB_PROGRESS=off` keeps nothing."""
+
+    def __init__(self) -> None:
+        place = progress.progress_file()
+        self.path = place and place.with_name("my_gpt.json")
+        try:
+            self.rows = json.loads(self.path.read_text(encoding="utf-8")) if self.path else []
+        except (OSError, ValueError):  # the first time, or a file that is no good
+            self.rows = []
+
+    def add(self, **row: Any) -> "Results":
+        """Add a run; the same one again takes the place of its old row."""
+        names = ("text", "change", "steps")
+        self.rows = [old for old in self.rows if any(old.get(name) != row.get(name) for name in names)] + [row]
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(self.path, json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
+        return self
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(f"{name}: {_in_words(value)}" for name, value in row.items()) for row in self.rows)
+
+    def static_html(self) -> str:
+        """The table."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+        rows = ["".join(f"<td>{html.escape(_in_words(row.get(name, '')))}</td>" for name in names) for row in self.rows]
+        return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{'</tr><tr>'.join(rows)}</tr></tbody></table>"
+
+    def view(self) -> Any:
+        """The same as a widget."""
+        import ipywidgets
+
+        return ipywidgets.VBox([ipywidgets.HTML(self.static_html())])
+
+
+def _in_words(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
