@@ -166,7 +166,7 @@ class Trainer:
         return event
 
     def offsets(self, tokens: np.ndarray, batches: int, *key: int) -> np.ndarray:
-        """Random windows, (batches, batch_size): a function of (seed, *key) alone, so there is nothing to save."""
+        """Random windows, (batches, batch_size): a function of seed and key alone, so there is nothing to save."""
         config, document_start = self.config, self.dataset.tokenizer.end_of_text
         count, key = batches * config.batch_size, (config.seed, *key)
         return sample_offsets(tokens, config.block_size, count, key, document_start).reshape(batches, -1)

@@ -137,4 +137,5 @@ def document_settings(app: Sphinx, what: str, name: str, item: Any, options: Any
         return
     for field in fields(item):
         if "doc" in field.metadata:
-            lines += ["", f"``{field.name}``", f"    {field.metadata['doc']} ({describe(field)}; {field.default!r})"]
+            about = f"{field.metadata['doc']} ({describe(field)}; ``{field.default!r}``)"
+            lines += ["", f"``{field.name}``", f"    {about}"]

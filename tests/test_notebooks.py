@@ -234,21 +234,10 @@ def load(path: Path) -> NotebookNode:
     return v4.reads(path.read_text(encoding="utf-8"))  # as it is: nbformat.read would mend what is wrong
 
 
-# These were written before their rule: they may break it until they are rewritten. Take a lesson out when it is.
-TO_BE_REWRITTEN = {
-    "shows_the_learner_s_own_number": ("00", "01", "02", "03", "06", "07", "08"),
-    "says_more_than_true": ("01",),
-    "keeps_predictions_out_of_its_cells": ("00", "01", "02", "03", "06", "07"),
-    "is_short": ("01", "03", "06", "07", "08"),
-}
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
 def test_notebook(check, path):
     complaints = list(check(load(path)))
-    if complaints and path.stem[:2] in TO_BE_REWRITTEN.get(check.__name__, ()):
-        pytest.xfail(f"{path.name} is still to be rewritten: {complaints[0]}")
     assert not complaints, f"{path.name}:\n" + "\n".join(complaints)
 
 

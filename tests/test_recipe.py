@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptlib import GPT, GPTConfig, Saved, Trainer
+from gptlib import GPT, GPTConfig, Saved, Trainer, TrainStep
 from gptlib.files import atomic_write
 from gptlib.model import Rotary
 from gptlib.optim import build_optimizer
@@ -126,6 +126,18 @@ def test_muon_remembers_nine_tenths_of_a_gradient(tiny):
     momentum = 0.9 * (0.1 * first) + 0.1 * second
     ahead = (0.9 * momentum + 0.1 * second).flatten()  # Nesterov
     torch.testing.assert_close(moved / moved.norm(), ahead / ahead.norm(), rtol=0, atol=0.01)
+
+
+# --- a step ---------------------------------------------------------------------------------------------
+
+
+def test_a_step_moves_the_weights_by_the_scheduled_learning_rate(tiny, dataset):
+    """AdamW's first step is the learning rate times the sign of the gradient."""
+    trainer = Trainer(tiny(warmup_iters=9, learning_rate=0.05, weight_decay=0.0), dataset)
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    event = next(event for event in trainer if isinstance(event, TrainStep))
+    moved = max((p - q).abs().max().item() for p, q in zip(trainer.model.parameters(), before, strict=True))
+    assert moved == pytest.approx(event.learning_rate, rel=1e-3) == 0.005
 
 
 # --- dropout ----------------------------------------------------------------------------------------------

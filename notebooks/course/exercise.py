@@ -7,6 +7,7 @@ import html
 import inspect
 import random
 import re
+import sys
 import textwrap
 import threading
 import time
@@ -17,7 +18,6 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from IPython import get_ipython
 
 from course import progress
 
@@ -131,7 +131,9 @@ def _source(text: str) -> str:
 
 def current_execution() -> int | None:
     """The number of the notebook cell that runs now; None outside a notebook."""
-    return getattr(get_ipython(), "execution_count", None)
+    if "IPython" not in sys.modules:
+        return None
+    return getattr(sys.modules["IPython"].get_ipython(), "execution_count", None)
 
 
 # --- the learner's code, called with care -----------------------------------------------------------

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 
 from gptlib import GPT, Dataset, TrainConfig, Trainer
 from gptlib.config import read_config
-from gptlib.dataset import TRAIN_STREAM, make_batch, max_offset, sample_offsets
-from gptlib.files import COURSE_DATA, atomic_write
+from gptlib.dataset import COURSE_DATA, TRAIN_STREAM, make_batch, max_offset, sample_offsets
+from gptlib.files import atomic_write
 
 CHARACTERS = 1536  # a step
 LONG, LONGEST = 1500, 6000  # steps: the quick start's own, and four times as many

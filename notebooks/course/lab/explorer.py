@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from course.figures import Picture, as_html
 from course.lab.controls import lay_out
 from course.lab.page import Page
-from course.lab.prediction import Prediction
+from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.errors import UserError
 

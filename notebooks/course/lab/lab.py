@@ -23,12 +23,12 @@ from course.lab.controls import Preset, did_you_mean, keep_product, make_control
 from course.lab.curves import LivePlot, Plot, draw_runs
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
-from course.lab.prediction import Prediction
 from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
 from course.lab.table import command, memory_in_use
 from course.lab.view import Actions, LabView, State
 from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, in_a_quiet_moment, reason_for, warm_up
 from course.landmarks import landmarks
+from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset

@@ -15,8 +15,8 @@ from course.figures import as_html
 from course.lab import table
 from course.lab.controls import PRESETS, Preset, lay_out
 from course.lab.page import Page
-from course.lab.prediction import Prediction
 from course.lab.runs import X_AXES, Run, Scale
+from course.prediction import Prediction
 
 OWN_SETTINGS = "the lab's own settings"
 SIDES = {"left": "the first of the last run", "right": "the latest"}

@@ -110,7 +110,7 @@ def plot_noise(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
             ax.annotate(f"{scale**2:.0f}", (scale**2, 1), (0, 5), textcoords="offset points", color=color, fontsize=9)
         told.append(f"{name}: as long as the gradient with {scale**2:.0f} sequences")
     ax.axhline(1, color=GREY, lw=1)
-    ax.text(1024, 1.06, "noise as long as the gradient", fontsize=8, color=GREY, ha="right", va="bottom")
+    ax.text(1024, 0.94, "noise as long as the gradient", fontsize=8, color=GREY, ha="right", va="top")
     ax.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
     ax.set_yticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
     ax.minorticks_off()

@@ -42,7 +42,10 @@ def _draw_losses(ax: Axes, evaluations: Evaluations, split: str, name: str, styl
     at, losses = [e.step for e in evaluations], [getattr(e, split).mean for e in evaluations]
     ax.plot(at[0], losses[0], **(style | {"ls": ""}))
     ax.plot(at[1:], losses[1:], **style)
-    ax.annotate(f" {name}", (at[-1], losses[-1]), va="center", fontsize=8.5, color=style["color"])
+    if name:
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
+        ax.annotate(name, (at[-1], losses[-1]), (5, 0), textcoords="offset points", va="center", fontsize=8.5,
+                    color=style["color"], bbox=box)  # fmt: skip
 
 
 def _finish(ax: Axes, marks: Mapping[str, float], top: float, last: int) -> None:
@@ -62,7 +65,7 @@ def plot_losses(evaluations: Evaluations, marks: Mapping[str, float], top: float
     ax.annotate(
         f"lowest: {best.val.mean:.2f}, step {best.step}",
         (best.step, best.val.mean),
-        (best.step + 20, best.val.mean - 1.1),
+        (best.step - 20, best.val.mean + 0.85),
         arrowprops={"arrowstyle": "-", "color": GREY},
         fontsize=8.5,
         color=GREY,
@@ -82,7 +85,7 @@ def plot_runs(runs: Mapping[str, Evaluations], marks: Mapping[str, float], top: 
     last = max(evaluations[-1].step for evaluations in runs.values())
     for i, (name, evaluations) in enumerate(runs.items()):
         style = {"color": COLORS[i], "marker": MARKERS[i], "ms": 3, "lw": 1.3}
-        _draw_losses(axes[0], evaluations, "train", name, style)
+        _draw_losses(axes[0], evaluations, "train", "" if i > 1 else name, style)  # the others would be on top
         _draw_losses(axes[1], evaluations, "val", name, style | {"ls": "--"})
     for ax, title in zip(axes, ("training loss", "validation loss"), strict=True):
         _finish(ax, marks, top, last)
@@ -166,8 +169,8 @@ def plot_capacity(stored: dict) -> Picture:
             for curve in seeds:
                 ax.plot(curve["epochs"][1:], curve[split][1:], color=COLORS[i], lw=1.1, ls=dash)
             ends[split] = float(np.mean([curve[split][-1] for curve in seeds]))
-            place = (curve["epochs"][-1], ends[split])
-            ax.annotate(f" {name}", place, va="center", fontsize=8.5, color=COLORS[i])
+        place = (curve["epochs"][-1], ends["val"])
+        axes[1].annotate(f" {name}", place, va="center", fontsize=8.5, color=COLORS[i])
         lowest = float(np.mean([min(curve["val"]) for curve in seeds]))
         told.append(
             f"{name} ({stored['characters'][name]:,} characters): training ends at {ends['train']:.2f}, validation at "
@@ -183,9 +186,10 @@ def plot_capacity(stored: dict) -> Picture:
 def plot_one_batch(losses: Mapping[str, Sequence[float]]) -> Picture:
     """The loss on one batch that is used again and again, in several programs."""
     figure, ax = new_figure(7.2, 3.4)
-    for (name, values), color in zip(losses.items(), COLORS, strict=False):
-        ax.plot(values, color=color, lw=1.3)
-        ax.annotate(f" {name}: {values[-1]:.2f}", (len(values), values[-1]), va="center", fontsize=8.5, color=color)
+    for i, (name, values) in enumerate(losses.items()):
+        ax.plot(values, color=COLORS[i], lw=1.3, ls=("-", "-", "--")[i % 3])
+        words, place = f" {name}: {values[-1]:.2f}", (len(values), values[-1] + 0.25 * (i == 2))  # not on the first one
+        ax.annotate(words, place, va="center", fontsize=8.5, color=COLORS[i])
     ax.set(xlabel="step", ylabel="loss on the same 8 sequences", ylim=(-0.1, 4.4), xlim=(0, 1.5 * len(values)))
     alt = "; ".join(f"{name}: from {v[0]:.2f} to {v[-1]:.2f}" for name, v in losses.items())
     return Picture(figure, "one batch, learned by heart: " + "; ".join(losses), alt)
@@ -219,7 +223,9 @@ def plot_stops(
         said += f"\n(the loss goes up to {max(val):.0f})" if max(val) > top else ""
         ax.set_title(f"{name}: {said}", loc="left", fontsize=9)
         ax.set(ylim=(0, top), xlabel="step")
-        draw_landmarks(ax, dict(marks))
+        for loss in marks.values():
+            ax.axhline(loss, color=GREY, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1)
+    draw_landmarks(axes[0][0], dict(marks))
     for ax in axes.flat[len(runs) :]:
         ax.axis("off")
         ax.plot([], [], "-", color=GREY, label="training")
@@ -236,7 +242,7 @@ def plot_schedules(rates: Mapping[str, Sequence[float]], ends: Mapping[str, Eval
     figure, (left, right) = new_figure(8.0, 3.0, columns=2)
     for i, (name, values) in enumerate(rates.items()):
         left.plot(values, color=COLORS[i], lw=1.6)
-        left.annotate(f" {name}", (len(values), values[-1]), va="center", fontsize=8.5, color=COLORS[i])
+        left.annotate(f" {name}", (len(values), values[-1]), va="bottom", fontsize=8.5, color=COLORS[i])
         loss = ends[name].val
         right.errorbar([i], [loss.mean], [loss.standard_error], fmt=MARKERS[i], color=COLORS[i], ms=6, capsize=4)
         right.annotate(f"  {loss.mean:.2f}", (i, loss.mean), va="center", fontsize=9)

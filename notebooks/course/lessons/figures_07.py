@@ -318,7 +318,8 @@ def plot_heads(
         style = {"color": COLORS[block - 1], "fmt": MARKERS[block - 1], "ms": 6, "capsize": 3}
         place = (100 * sharpness[block, head], cost)
         ax.errorbar(*place, error, **style, label=f"block {block}" if head == 1 else None)
-        ax.annotate(f"{block}.{head}", place, xytext=(6, 4), textcoords="offset points", fontsize=8)
+        if cost > 0.015:  # the others lie on top of each other
+            ax.annotate(f"{block}.{head}", place, xytext=(6, 4), textcoords="offset points", fontsize=8)
     ax.axhline(0, color=GREY, lw=1)
     ax.set(xlabel="sharpness: mean of the largest weight in a row (%)", ylabel="rise of the loss\nwhen leveled (nats)")
     ax.legend(fontsize=9)

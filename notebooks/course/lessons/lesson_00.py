@@ -3,8 +3,8 @@
 from collections import Counter
 from itertools import accumulate, pairwise
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.prediction import Prediction
 
 # Each ends in a character that is elsewhere too, so that every character has one to follow it.
 _TEXTS = ["to be or not to be", "the lord of the house of the rose", "alone, alone, all, all alone"]

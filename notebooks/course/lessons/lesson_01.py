@@ -2,8 +2,8 @@
 
 import math
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.prediction import Prediction
 
 predict_vocab_size = Prediction(
     "With a vocabulary of 512, a token is about two characters long. How long is it with 4,096, eight times as many?",

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
+from course.prediction import Prediction
 
 predict_block_size = Prediction(
     "You raise block_size from 8 to 64: each step reads eight times as much text. How much longer does the run take?",

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from course.prediction import Prediction
 from gptlib.config import GPTConfig, TrainConfig
 from gptlib.dataset import Dataset, make_batch, sample_offsets
 from gptlib.events import TrainStep

@@ -4,7 +4,6 @@ import copy
 
 import torch
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
 from course.lessons.lesson_05_museum import (
     PROGRAMS,
@@ -16,6 +15,7 @@ from course.lessons.lesson_05_museum import (
     program_5,
     program_6,
 )
+from course.prediction import Prediction
 from gptlib.config import GPTConfig
 from gptlib.model import GPT
 

@@ -5,8 +5,8 @@ import random
 import torch
 from torch import Tensor
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from course.prediction import Prediction
 
 predict_train_fraction = Prediction(
     "You move only train_fraction, from 0.001 to 1: all the plays, the same 300 steps. "

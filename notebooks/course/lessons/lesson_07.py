@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, Wrong
+from course.prediction import Prediction
 
 predict_mask = Prediction(
     "You take out the mask, so that every position sees the whole window. What does the validation loss do?",
@@ -23,6 +23,7 @@ predict_mask = Prediction(
     answer=2,
     why="The target of each position is the character to its right, and now that character is in plain sight. "
     "Look at what this model writes!",
+    moves=None,
 )
 predict_first_block = Prediction(
     "Where do the four heads of block 1, the first one, mostly look?",

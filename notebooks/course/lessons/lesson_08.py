@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from course.lab.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.prediction import Prediction
 
 # --- predictions ------------------------------------------------------------------------------------------
 
