@@ -84,7 +84,7 @@ LINES = "one line\nanother line\n" * 20
         ("NOTES.TXT", LINES.encode()),
         ("notes[1].md", LINES.encode()),
         ("table.csv", LINES.encode()),
-        ("text.txt.gz", gzip.compress(LINES.encode())),
+        ("text.txt.gz", gzip.compress(LINES.encode(), mtime=0)),
         ("windows.txt", b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode()),
         ("old_mac.txt", LINES.replace("\n", "\r").encode()),
         ("mixed.txt", (LINES[:200].replace("\n", "\r") + LINES[200:].replace("\n", "\r\n")).encode()),
@@ -377,7 +377,7 @@ def test_a_text_shorter_than_a_window_is_told_and_the_command_works(tmp_path, ou
         ("a.txt", b"\n" * 5000, ["nothing but '\\n'"]),
         ("a.txt", b"ab", ["too short", "some thousand"]),
         ("a.gz", b"no gzip", ["cannot read", "a.gz"]),
-        ("a.gz", gzip.compress(LINES.encode())[:-9], ["cannot read", "a.gz"]),
+        ("a.gz", gzip.compress(LINES.encode(), mtime=0)[:-9], ["cannot read", "a.gz"]),
         ("a.parquet", b"", ["a.parquet is a table", "--column"]),
     ],
 )
