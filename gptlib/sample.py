@@ -18,7 +18,7 @@ class SampleConfig:
     """What to write, and how freely."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
-    start: str = setting("", "the text to continue, or FILE: and the name of a file; empty: a document or a line begins")
+    start: str = setting("", "the text to continue, or FILE: and the name of a file; empty: a document begins")
     stop: str = setting(END_OF_TEXT, r"end a text before this one, such as \n; by default where a document ends")
     num_samples: int = setting(3, "texts, one after the other", at_least=1)
     max_new_tokens: int = setting(500, "tokens in each", at_least=1)

@@ -116,9 +116,10 @@ def show_notebook(app: Sphinx, docname: str, source: list[str]) -> None:
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
+        alts = [o.get("metadata", {}).get("image/png", {}).get("alt", "") for o in cell.get("outputs", [])]
+        if alt := " ".join(" ".join(alts).split()):  # MyST-NB has one for all figures of a cell, on one line
+            cell["metadata"].setdefault("mystnb", {})["image"] = {"alt": alt}
         for output in cell.get("outputs", []):
-            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
-                cell["metadata"].setdefault("mystnb", {})["image"] = {"alt": alt}  # where MyST-NB looks for it
             data = output.get("data", {})
             if live := LIVE.fullmatch("".join(data.get("text/plain", ""))):
                 data["text/html"] = NOTE.format(what=live["what"])
