@@ -44,6 +44,7 @@ def course(tiny, dataset, tmp_path_factory):
         getattr(dataset, split).astype("<u2").tofile(folder / f"{split}.bin")
     dataset.tokenizer.save(folder / "tokenizer.json")
     sizes = f'"train_tokens": {len(dataset.train)}, "val_tokens": {len(dataset.val)}'
+    sizes += f', "tokenizer": "{dataset.tokenizer.fingerprint()}"'
     (folder / "meta.json").write_text(f'{{{sizes}, "vocab_size": {dataset.vocab_size}}}')
 
     def words(split, name, **settings):

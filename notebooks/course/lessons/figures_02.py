@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -195,8 +195,8 @@ def plot_counting_and_gpt(results: Mapping[str, Any]) -> Picture:
 
 
 def seeds(values: Sequence[float]) -> str:
-    """The mean over the seeds, with its standard error."""
-    return f"{mean(values):.3f} ± {stdev(values) / len(values) ** 0.5:.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+    """The mean over the seeds."""
+    return f"{mean(values):.2f}"
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------
