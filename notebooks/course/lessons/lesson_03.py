@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.lab.prediction import Prediction
+from course.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
 
 # Macbeth, act 5: 20 letters to guess, each among five that are likely there.
