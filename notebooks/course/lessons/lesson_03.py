@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.prediction import Prediction
 from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
+from course.prediction import Prediction
 
 # Macbeth, act 5: 20 letters to guess, each among five that are likely there.
 GUESS_START, GUESS_REST = "Life's but a walking ", "shadow, a poor playe"
