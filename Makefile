@@ -33,12 +33,12 @@ lab: $(CORPUS)
 check: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) --dist loadgroup --no-loadscope-reorder -m "not slow" --ignore=tests/browser
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/browser
 
 test: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
 	$(PYTEST) --dist loadfile --nbval notebooks
 
 execute: $(TOOLS) $(CORPUS)

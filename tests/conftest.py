@@ -3,14 +3,12 @@
 import json
 import signal
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 
 from gptlib import Dataset, TrainConfig, UserError
 
-TESTS = Path(__file__).resolve().parent
 # Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
 # and single tests that are marked as slow.
 SLOW = (
@@ -39,21 +37,30 @@ TINY = {
 }
 
 
-def pytest_collection_modifyitems(config, items):
-    """A file of tests is a group, and so are all that drive a browser: `--dist loadgroup` gives a group to one worker.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file of tests runs in one worker, and so do all that drive a browser.
 
-    A file's tests share what they have trained, and two JupyterLabs at once are too much for two cores.
+    A file's tests share what they have trained, and two JupyterLabs at once are too much for two cores. xdist's own
+    groups (`--dist loadgroup`) fall apart under pytest 9.2: https://github.com/pytest-dev/pytest-xdist/issues/1386
     """
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Longest first: whoever got the longest file last would keep the other workers waiting."""
+    place = {name: i for i, name in enumerate(SLOW)}
+    names = {item: "browser" if item.path.parent.name == "browser" else item.path.stem for item in items}
+    items.sort(key=lambda item: place.get(names[item], len(SLOW)))
     for item in items:
-        if TESTS in item.path.parents:
-            group = "browser" if item.path.parent.name == "browser" else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
-            if group in SLOW:
-                item.add_marker("slow")
-    if hasattr(config, "workerinput"):  # whoever gets the longest group last would keep the others waiting
-        place = {name: i for i, name in enumerate(SLOW)}
-        groups = {item: item.get_closest_marker("xdist_group") for item in items}
-        items.sort(key=lambda item: place.get(groups[item].args[0], len(SLOW)) if groups[item] else len(SLOW))
+        if names[item] in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session", autouse=True)
