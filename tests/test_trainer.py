@@ -363,3 +363,17 @@ def test_bfloat16_learns_as_well_as_float32(tiny, dataset, seed):
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.01)
     assert losses[0] < 1.0  # it has learned something
+
+
+def test_an_evaluation_reads_other_windows_than_the_step_after_it(tiny, dataset):
+    """The loss on windows that are learned from next would say too little about the rest of the text."""
+    read = []
+
+    class Watched(Trainer):
+        def offsets(self, *args):
+            read.append(super().offsets(*args))
+            return read[-1]
+
+    list(Watched(tiny(max_iters=1), dataset))
+    evaluated, _, trained = read[:3]
+    assert evaluated[0].tolist() != trained[0].tolist()
