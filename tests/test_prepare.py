@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -466,15 +467,35 @@ def test_two_preparations_do_not_write_to_one_folder(tmp_path, out, earlier, ref
     assert contents(out) == earlier
 
 
-def test_ctrl_c_leaves_the_earlier_files(tmp_path, out, earlier, monkeypatch, capsys):
+def test_ctrl_c_leaves_the_earlier_files(tmp_path, out, earlier, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(prepare_text, "encode", interrupted)
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(KeyboardInterrupt):
         prepare(out, "--input", write(tmp_path / "a.txt", LINES))
-    assert caught.value.code == 130 and contents(out) == earlier
-    assert capsys.readouterr().err.splitlines()[-1].startswith("interrupted: nothing was changed")
+    assert contents(out) == earlier
+
+
+@pytest.mark.parametrize("killed_before", range(4))
+def test_after_a_kill_between_two_names_nobody_takes_a_mixture_for_a_dataset(
+    tmp_path, out, earlier, monkeypatch, refused, killed_before
+):
+    """With a text of the same length and the same characters, so that no size tells old from new."""
+    names, replace = iter(range(4)), prepare_text.os.replace
+
+    def killed(source, target):
+        if Path(target).parent == out and next(names) == killed_before:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    path = write(tmp_path / "a.txt", "htgnel emos fo ,txet reilrae eht\n" * 9)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(prepare_text.os, "replace", killed)
+        prepare(out, "--input", path)
+    with refused("is not prepared", "prepare.py"):
+        Dataset.open(out)
+    assert text_of(prepare(out, "--input", path)) == path.read_text()
 
 
 def test_an_out_dir_that_is_a_file_is_refused(tmp_path, refused):

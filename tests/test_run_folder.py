@@ -427,10 +427,10 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_nothing_else(saved, monkey
 def test_the_files_and_then_the_name_are_flushed_to_the_disk(saved, monkeypatch):
     """A power cut must find all bytes of a checkpoint that has its final name."""
     order = []
-    flush, rename, sync = checkpoint_module.flush_to_disk, Path.rename, run_folder_module.flush_folder_to_disk
+    flush, rename = checkpoint_module.flush_to_disk, Path.rename
     monkeypatch.setattr(checkpoint_module, "flush_to_disk", lambda p: (order.append(p.name), flush(p)))
     monkeypatch.setattr(Path, "rename", lambda p, to: (order.append("rename"), rename(p, to)))
-    monkeypatch.setattr(run_folder_module, "flush_folder_to_disk", lambda p: (order.append("folder"), sync(p)))
+    monkeypatch.setattr(run_folder_module, "flush_to_disk", lambda p: (order.append("folder"), flush(p)))
     step_and_save(saved)
     assert set(order[:4]) == set(FILES) and order[4:] == ["rename", "folder"]
 
