@@ -126,9 +126,12 @@ def move_aside(out_dir: Path) -> Path | None:
         return None
     numbered = (out_dir / ("earlier" if n == 1 else f"earlier-{n}") for n in count(1))
     aside = next(folder for folder in numbered if not folder.exists())
-    aside.mkdir()
-    for path in left:
-        path.rename(aside / path.name)
+    try:
+        aside.mkdir()
+        for path in left:
+            path.rename(aside / path.name)
+    except OSError as error:
+        raise UserError(f"cannot move the earlier run in {out_dir} ({error.strerror}); choose another") from error
     return aside
 
 
