@@ -152,8 +152,7 @@ Config = TypeVar("Config")
 def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
     """Build a config from its defaults, a TOML file and `--name=value` texts; the later wins.
 
-    Raises:
-        UsageError: an unknown name, a value of the wrong type or out of range, an unreadable file.
+    Raises UsageError for an unknown name, a value of the wrong type or out of range, or an unreadable file.
     """
     known = {f.name: f for f in fields(cls)}
     values = _read_toml(toml) if toml else {}

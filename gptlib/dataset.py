@@ -34,8 +34,7 @@ class Dataset:
     def open(cls, name: str | Path) -> "Dataset":
         """Open a prepared folder, given by its path or by its name in the course's data/. Nothing in it is run.
 
-        Raises:
-            UserError: no such folder, it is not prepared, or its files do not belong together.
+        Raises UserError if there is none, if it is not prepared, or if its files do not belong together.
         """
         folder = _find(Path(name))
         meta = read_json(folder / "meta.json")
@@ -112,8 +111,7 @@ TRAIN_STREAM, EVAL_STREAM = 0, 1
 def max_offset(tokens: np.ndarray, block_size: int, name: str = "this one") -> int:
     """The last position where a window of block_size + 1 tokens begins.
 
-    Raises:
-        UserError: the text is shorter than one window.
+    Raises UserError if the text is shorter than one window.
     """
     last = len(tokens) - block_size - 1
     if last < 0:
@@ -136,8 +134,7 @@ def sample_offsets(
     documents is moved to the start or the end of its own. Shorter documents follow each other in a window, the first
     one whole.
 
-    Raises:
-        UserError: the text is shorter than one window.
+    Raises UserError if the text is shorter than one window.
     """
     last = max_offset(tokens, block_size)
     offsets = np.random.default_rng(key).integers(0, last, size=count, endpoint=True)
@@ -159,8 +156,7 @@ def make_batch(
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.
 
-    Raises:
-        UserError: a token in them is not among the first `vocab_size`, if that is given.
+    Raises UserError if `vocab_size` is given and a token is beyond it.
     """
     windows = tokens[offsets[:, None] + np.arange(block_size + 1)].astype(np.int64)
     if vocab_size and (largest := windows.max()) >= vocab_size:

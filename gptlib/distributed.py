@@ -43,8 +43,7 @@ class DistEnv:
     def device(self, name: str) -> torch.device:
         """The device of this process; with CUDA, each process of a machine has its own GPU.
 
-        Raises:
-            UsageError: more processes than GPUs, or a device that cannot be used by several processes.
+        Raises UsageError for more processes than GPUs, or a device that several processes cannot use.
         """
         device = pick_device(name)
         if self.size == 1 or device.type == "cpu":
@@ -61,8 +60,7 @@ class DistEnv:
     def micro_steps(self, config: TrainConfig) -> int:
         """The micro-batches of a step that this rank computes.
 
-        Raises:
-            UsageError: they cannot be divided evenly among the processes.
+        Raises UsageError if they cannot be divided evenly among the processes.
         """
         steps = config.gradient_accumulation_steps
         if steps % self.size:
@@ -141,8 +139,7 @@ def shard_like(tensor: Tensor, other: Tensor) -> Tensor:
 def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
     """What torchrun says in its environment variables; a single process without them.
 
-    Raises:
-        UsageError: they are incomplete or contradict each other.
+    Raises UsageError if they are incomplete or contradict each other.
     """
     defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
     try:
@@ -160,8 +157,7 @@ def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
 def init_distributed(config: TrainConfig) -> Iterator[DistEnv]:
     """Join the process group that torchrun started; a single process without torchrun.
 
-    Raises:
-        UserError: another process is gone.
+    Raises UserError if another process is gone.
     """
     env = from_env(os.environ, config.parallel)
     if env.size == 1:

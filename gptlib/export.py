@@ -100,8 +100,7 @@ def shown(piece: bytes) -> str:
 def load_hugging_face_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in a `tokenizer.json` of Hugging Face, with the same ids: byte pairs, or our characters.
 
-    Raises:
-        UserError: another kind of tokenizer, or not one at all.
+    Raises UserError for another kind of tokenizer, or none at all.
     """
     try:
         return _tokenizer_in(json.loads(path.read_text(encoding="utf-8")))

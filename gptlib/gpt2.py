@@ -32,8 +32,7 @@ def load_gpt2(path: str | Path) -> GPT:
 
     The number of heads is read from `config.json` beside it; n_embd / 64 if there is none, as in every published GPT-2.
 
-    Raises:
-        UserError: no such file, or tensors that are not GPT-2's.
+    Raises UserError if there is no such file, or its tensors are not GPT-2's.
     """
     path = Path(path)
     path = path / "model.safetensors" if path.is_dir() else path
@@ -50,8 +49,7 @@ def load_gpt2(path: str | Path) -> GPT:
 def load_nanogpt(path: str | Path) -> GPT:
     """The model in nanoGPT's `ckpt.pt`, or in a bare state dict with its names; nothing in it is executed.
 
-    Raises:
-        UserError: no such file, or tensors that are not GPT-2's.
+    Raises UserError if there is no such file, or its tensors are not GPT-2's.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -63,8 +61,7 @@ def load_nanogpt(path: str | Path) -> GPT:
 def save_gpt2(model: GPT, folder: str | Path) -> None:
     """Write `model.safetensors` and `config.json` as `transformers` reads them.
 
-    Raises:
-        UserError: a setting that GPT-2 does not have, such as bias = false; a folder that cannot be written.
+    Raises UserError for a setting that GPT-2 does not have, such as bias = false, or a folder that cannot be written.
     """
     config = model.config
     for name, needed in GPT2_HAS.items():

@@ -54,8 +54,7 @@ class RunFolder:
     def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
         """Lock the folder, move an earlier run aside, write the config, and yield a function that logs events.
 
-        Raises:
-            UserError: another run writes or has written there, or the folder cannot be written.
+        Raises UserError if another run writes or has written there, or the folder cannot be written.
         """
         if not self.path:
             yield lambda event: None
@@ -77,8 +76,7 @@ class RunFolder:
     def save(self, checkpoint: Checkpoint, keep: int) -> None:
         """Write a checkpoint, whole or not at all; then remove all but the best and the newest `keep`.
 
-        Raises:
-            UserError: it cannot be written; the earlier checkpoints are intact.
+        Raises UserError if it cannot be written; then the earlier checkpoints are intact.
         """
         state, stage = checkpoint.state, self.path / ".stage"
         try:
@@ -152,8 +150,7 @@ def log_event(file: BinaryIO, event: Event) -> None:
 def write_line(file: BinaryIO, content: dict[str, Any], before: bytes = b"") -> None:
     """Append a line of JSON in one system call: a kill comes before or after it.
 
-    Raises:
-        UserError: the disk is full, for one.
+    Raises UserError if the disk is full, for one.
     """
     try:
         file.write(before + json.dumps(_without_nan(content)).encode() + b"\n")
@@ -174,8 +171,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     A resumed run repeats the steps after its checkpoint; their earlier entries are dropped, and so is a line that a
     kill cut short.
 
-    Raises:
-        UserError: the file cannot be read, or is not the log of a run.
+    Raises UserError if the file cannot be read, or is not the log of a run.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -217,8 +213,7 @@ def checkpoints_in(folder: Path, prefer: str) -> list[Path]:
 def load_checkpoint(folder: str | Path, prefer: str = "best") -> Checkpoint:
     """Read a checkpoint, or the best or latest one of an out_dir; a damaged one is skipped with a warning.
 
-    Raises:
-        UserError: there is none, or none that is whole.
+    Raises UserError if there is none, or none that is whole.
     """
     folder, damaged = Path(folder), []
     if not os.path.isdir(folder):
