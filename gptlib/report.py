@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gptlib.config import TrainConfig, check, read_command_line, read_config, setting
+from gptlib.config import Settings, TrainConfig, read_command_line, read_config, setting
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError, quoted, run_cli
 from gptlib.evaluation import exact_loss
@@ -23,16 +23,13 @@ EXACT = 10**6  # up to so many tokens, the validation loss is computed over all 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(Settings):
     """Which run, and what it should write."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
     num_samples: int = setting(3, "texts", at_least=1)
     max_new_tokens: int = setting(300, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "of the texts; 1: as the model has it", at_least=0)
-
-    def __post_init__(self):
-        check(self)
 
 
 def main(argv: list[str] | None = None) -> None:
