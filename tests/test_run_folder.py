@@ -582,7 +582,7 @@ def test_wandb_receives_the_events_with_flat_names(tiny, monkeypatch):
     run.finish = lambda: setattr(run, "over", True)
     run.init = lambda **options: run.__dict__.update(options) or run
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=run.init))
-    log = WandbLog(tiny(wandb_project="course"))
+    log = WandbLog(SimpleNamespace(config=tiny(wandb_project="course")))
     for event in (Heartbeat(1, "evaluate"), EVALUATION, STEP):
         log(event)
     log.close()
@@ -595,4 +595,4 @@ def test_wandb_receives_the_events_with_flat_names(tiny, monkeypatch):
 def test_a_missing_wandb_is_refused_with_the_remedy(tiny, monkeypatch, refused):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with refused("wandb_log = true", "pip install wandb", "--wandb_log=false"):
-        WandbLog(tiny())
+        WandbLog(SimpleNamespace(config=tiny()))
