@@ -140,9 +140,7 @@ def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     found = {name: environment[name] for name in names if environment.get(name)}
     try:
-        rank, size, local_rank = (
-            int(found.get(name, default)) for name, default in zip(names, (0, 1, 0), strict=False)
-        )
+        rank, size, local_rank = (int(found.get(name, 1 if name == "WORLD_SIZE" else 0)) for name in names[:3])
         if 0 <= rank < size and (size == 1 or len(found) == len(names)):
             return DistEnv(rank, size, local_rank, parallel)
     except ValueError:
