@@ -2,8 +2,8 @@
 
     step-00000500/   model.safetensors, training.safetensors, tokenizer.json, state.json
 
-Every tensor goes by the name of its parameter (`exp_avg.h.0.attn.c_attn.weight`), so a checkpoint does not depend on
-the number of processes. `state.json` holds the sha256 of the other files and of itself.
+Every tensor has the name of its parameter (`exp_avg.h.0.attn.c_attn.weight`), so any number of processes can continue.
+`state.json` holds the sha256 of the other files and of itself.
 """
 
 import hashlib
@@ -156,13 +156,11 @@ def check_compatible(saved: Checkpoint, config: TrainConfig, dataset: Dataset) -
     resume = config.init_from == "resume"
     must_agree = [f.name for f in fields(Architecture) if f.name not in ("dropout", "attention")]
     must_agree += ["optimizer", "train_fraction"] if resume else []
-    defaults = {f.name: f.default for f in fields(TrainConfig)}
     for name in must_agree:
-        before, now = saved.config.get(name, defaults[name]), getattr(config, name)
+        before, now = saved.config.get(name, getattr(TrainConfig, name)), getattr(config, name)
         if before != now:
-            raise UserError(
-                f"{saved.folder} has {name} = {before}, not {now}; set --{name}={before}, or --init_from=scratch"
-            )
+            remedy = f"set --{name}={before}, or --init_from=scratch"
+            raise UserError(f"{saved.folder} has {name} = {before}, not {now}; {remedy}")
     if resume and saved.text not in (None, dataset.fingerprint()):
         raise UserError(
             f"{saved.folder} was trained on another text, so losses before and after could not be compared; use the "
@@ -196,9 +194,6 @@ def restore_training(saved: Checkpoint, model: nn.Module, optimizer: torch.optim
 
 def _rngs() -> dict[str, Any]:
     """The modules with the RNG of each device of this machine."""
-    rngs = {"rng_state": torch}
-    if torch.cuda.is_available():
-        rngs["rng_state_cuda"] = torch.cuda
-    if torch.backends.mps.is_available():
-        rngs["rng_state_mps"] = torch.mps
-    return rngs
+    gpu = {"rng_state_cuda": torch.cuda} if torch.cuda.is_available() else {}
+    apple = {"rng_state_mps": torch.mps} if torch.backends.mps.is_available() else {}
+    return {"rng_state": torch} | gpu | apple

@@ -13,15 +13,44 @@ from typing import Any, NoReturn, TypeVar
 
 from gptlib.errors import UsageError
 
+_WITHIN = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
+
 
 def setting(default: Any, doc: str, *, choices: tuple[str, ...] = (), **limits: float) -> Any:
-    """A dataclass field with its meaning and its range: at_least, above, at_most, below; `check` enforces them."""
+    """A field of `Settings` with its meaning and its range: at_least, above, at_most, below."""
     limits = {name.replace("_", " "): bound for name, bound in limits.items()}
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
 
 
+def describe(f: Any) -> str:
+    """What a field accepts, in words: 'a whole number, at least 1'."""
+    if f.metadata["choices"]:
+        return "one of " + ", ".join(f.metadata["choices"])
+    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[f.type]
+    return ", ".join([kind, *(f"{name} {bound}" for name, bound in f.metadata["limits"].items())])
+
+
+def _refusal(f: Any, value: Any) -> UsageError:
+    return UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
+
+
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
+class Settings:
+    """A table of settings; raises UsageError for the first one of the wrong type or out of its range."""
+
+    def __post_init__(self):
+        for f in fields(self):
+            value, choices = getattr(self, f.name), f.metadata["choices"]
+            right_type = isinstance(value, (int, float) if f.type is float else f.type)
+            if not right_type or (isinstance(value, bool) and f.type is not bool):
+                raise _refusal(f, value)
+            inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
+            if not inside or (choices and value not in choices) or value in (math.inf, -math.inf):
+                raise _refusal(f, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Settings):
     """The shape of the model, without the vocabulary, which comes from the dataset."""
 
     block_size: int = setting(64, "context length T: tokens the model can look back on", at_least=1)
@@ -40,7 +69,7 @@ class Architecture:
     bigram: bool = setting(False, "add a learned embedding of each pair of neighboring tokens (modded-nanogpt)")
 
     def __post_init__(self):
-        check(self)
+        super().__post_init__()
         if self.n_embd % self.n_head:
             raise UsageError(f"n_embd = {self.n_embd}: must be a multiple of n_head = {self.n_head}")
         if self.positions == "rotary" and (self.n_embd // self.n_head) % 2:
@@ -116,51 +145,26 @@ class TrainConfig(Architecture):
         return GPTConfig(vocab_size=vocab_size, **shape)
 
 
-# --- checking -------------------------------------------------------------------------------------
-
-_WITHIN = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
-
-
-def check(config: Any) -> None:
-    """Raise `UsageError` for the first field of the wrong type or out of its range."""
-    for f in fields(config):
-        value = getattr(config, f.name)
-        right_type = isinstance(value, (int, float) if f.type is float else f.type)
-        if not right_type or (isinstance(value, bool) and f.type is not bool):
-            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)}")
-        inside = all(_WITHIN[name](value, bound) for name, bound in f.metadata["limits"].items())
-        finite = f.type is not float or math.isfinite(value)
-        if not (inside and finite) or (f.metadata["choices"] and value not in f.metadata["choices"]):
-            raise UsageError(f"{f.name} = {value!r}: must be {describe(f)} ({f.metadata['doc']})")
-
-
-def describe(f: Any) -> str:
-    """What a field accepts, in words: 'an int, at least 1'."""
-    if f.metadata["choices"]:
-        return "one of " + ", ".join(f.metadata["choices"])
-    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[f.type]
-    return ", ".join([kind, *(f"{name} {bound}" for name, bound in f.metadata["limits"].items())])
-
-
 # --- reading: defaults < TOML file < command line ---------------------------------------------------
 
 FOLDERS = ("dataset", "out_dir", "init_from")  # here ~ is the home folder, in `--out_dir=~/x` too
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=Settings)
 
 
 def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[str, str] | None = None) -> Config:
     """Build a config from its defaults, a TOML file and `--name=value` texts; the later wins.
 
-    Raises:
-        UsageError: an unknown name, a value of the wrong type or out of range, an unreadable file.
+    Raises UsageError for an unknown name, a value of the wrong type or out of range, or an unreadable file.
     """
-    known = {f.name: f for f in fields(cls)}
+    known, overrides = {f.name: f for f in fields(cls)}, overrides or {}
     values = _read_toml(toml) if toml else {}
-    for name in [*values, *(overrides or {})]:
+    for name in [*values, *overrides]:
         if name not in known:
-            raise UsageError(_unknown(name, known) + (f" (in {toml})" if name in values else ""))
-    values |= {name: _from_text(known[name], text) for name, text in (overrides or {}).items()}
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "--help lists the names"
+            raise UsageError(f"unknown setting {name!r}; {remedy}" + (f" (in {toml})" if name in values else ""))
+    values |= {name: _from_text(known[name], text) for name, text in overrides.items()}
     values |= {name: os.path.expanduser(values[name]) for name in FOLDERS if isinstance(values.get(name), str)}
     return cls(**values)
 
@@ -180,13 +184,7 @@ def _from_text(f: Any, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         return f.type(text)
     except (ValueError, KeyError):
-        raise UsageError(f"{f.name} = {text!r}: must be {describe(f)} ({f.metadata['doc']})") from None
-
-
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else "--help lists the names"
-    return f"unknown setting {name!r}; {remedy}"
+        raise _refusal(f, text) from None
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -200,8 +198,8 @@ class ArgumentParser(argparse.ArgumentParser):
 def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | None = None, toml: str = "") -> Config:
     """Build a config from a command line; a TOML file may come first, if `toml` is the metavar for it.
 
-    argparse splits the words; `read_config` converts and checks them, so a TOML value and a command-line value are
-    refused with the same sentence.
+    argparse splits the words; `read_config` converts and checks them, so that a value is refused with the same
+    sentence wherever it stands.
     """
     parser = ArgumentParser(prog=prog, description=doc, allow_abbrev=False)
     if toml:
@@ -214,14 +212,11 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | 
     for word in unknown:
         if not word.startswith("--"):
             raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
-        raise UsageError(_unknown(word.removeprefix("--").split("=")[0], {f.name: f for f in fields(cls)}))
+        overrides[word.removeprefix("--").split("=")[0]] = ""
     return read_config(cls, overrides.pop("toml", None), overrides)
 
 
-def as_arguments(config: Any) -> list[str]:
+def as_arguments(config: Settings) -> list[str]:
     """The command-line arguments for this config: the settings that differ from the defaults."""
-    return [
-        f"--{f.name}={str(value).lower() if f.type is bool else value}"
-        for f in fields(config)
-        if (value := getattr(config, f.name)) != f.default
-    ]
+    changed = {f: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
+    return [f"--{f.name}={str(value).lower() if f.type is bool else value}" for f, value in changed.items()]

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,13 @@ from gptlib.files import COURSE_DATA, read_json
 from gptlib.tokenizer import CharTokenizer, Tokenizer, load_tokenizer
 
 SPLITS = ("train", "val")
-LOOKED_AT = 500  # positions of a split that tell one text from another: reading a whole corpus takes minutes
 
 
 @dataclass(frozen=True)
 class Dataset:
     """The tokens of a text, split into those to learn from and those held out.
 
-    `train` and `val` are one-dimensional arrays of token ids; those of a prepared folder stay on disk (memmap),
-    and only the batches are read.
+    `train` and `val` are one-dimensional arrays of token ids; those of a prepared folder stay on disk (memmap).
     """
 
     train: np.ndarray
@@ -35,8 +34,7 @@ class Dataset:
     def open(cls, name: str | Path) -> "Dataset":
         """Open a prepared folder, given by its path or by its name in the course's data/. Nothing in it is run.
 
-        Raises:
-            UserError: no such folder, it is not prepared, or its files do not belong together.
+        Raises UserError if there is none, if it is not prepared, or if its files do not belong together.
         """
         folder = _find(Path(name))
         meta = read_json(folder / "meta.json")
@@ -77,10 +75,10 @@ class Dataset:
         return loss / math.log(2) * len(self.val) / characters
 
     def fingerprint(self) -> str:
-        """A hash of the split lengths and of 500 tokens of each split, to tell one text from another."""
+        """A hash of the split lengths and of 500 tokens of each: reading a whole corpus would take minutes."""
         digest = hashlib.sha256()
         for tokens in (self.train, self.val):
-            positions = np.linspace(0, len(tokens) - 1, LOOKED_AT).astype(np.int64)
+            positions = np.linspace(0, len(tokens) - 1, 500).astype(np.int64)
             digest.update(np.array([len(tokens), *tokens[positions]], "<i8").tobytes())
         return digest.hexdigest()
 
@@ -91,11 +89,8 @@ class Dataset:
 
 def _find(name: Path) -> Path:
     for folder in (name, COURSE_DATA / name):
-        try:
-            if folder.is_dir():
-                return folder
-        except OSError:  # a name that no file system takes
-            continue
+        if os.path.isdir(folder):
+            return folder
     known = ", ".join(sorted(path.parent.name for path in COURSE_DATA.glob("*/prepare.py"))) or "none"
     raise UserError(f"no dataset {str(name)!r}; give a folder that prepare.py wrote, or one of: {known}")
 
@@ -116,8 +111,7 @@ TRAIN_STREAM, EVAL_STREAM = 0, 1
 def max_offset(tokens: np.ndarray, block_size: int, name: str = "this one") -> int:
     """The last position where a window of block_size + 1 tokens begins.
 
-    Raises:
-        UserError: the text is shorter than one window.
+    Raises UserError if the text is shorter than one window.
     """
     last = len(tokens) - block_size - 1
     if last < 0:
@@ -134,22 +128,20 @@ def sample_offsets(
     """`count` random positions where a window of block_size + 1 tokens begins, all equally likely.
 
     The positions are a function of `key` (seed, stream, step, ...) alone. So a resumed run reads the same batches
-    with nothing to restore, evaluating draws nothing from training, and processes that share a step can each
-    compute all of it and take their part.
+    with nothing to restore, and processes that share a step can each compute all of it and take their part.
 
     With `document_start`, the token in front of every document, a window that would reach across the border of two
-    documents is moved: it begins where its document does, or ends where it ends. Documents shorter than a window
-    follow each other in it, the first one whole.
+    documents is moved to the start or the end of its own. Shorter documents follow each other in a window, the first
+    one whole.
 
-    Raises:
-        UserError: the text is shorter than one window.
+    Raises UserError if the text is shorter than one window.
     """
     last = max_offset(tokens, block_size)
     offsets = np.random.default_rng(key).integers(0, last, size=count, endpoint=True)
     if document_start is None:
         return offsets
-    # A window with all that it could be moved over; column block_size is its own beginning. Its document is the one of
-    # its middle token: where does it begin, where does the next one?
+    # A window with all that it could be moved over; column block_size is where it begins. Its document is that of its
+    # middle token: where does it begin, where does the next one?
     around = (offsets[:, None] + np.arange(-block_size, block_size + 1)).clip(0, len(tokens) - 1)
     begins, middle = tokens[around] == document_start, block_size + block_size // 2
     before, after = begins[:, middle::-1], begins[:, middle + 1 :]
@@ -164,12 +156,11 @@ def make_batch(
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.
 
-    Raises:
-        UserError: a token in them is not among the first `vocab_size`, if that is given.
+    Raises UserError if `vocab_size` is given and a token is beyond it.
     """
     windows = tokens[offsets[:, None] + np.arange(block_size + 1)].astype(np.int64)
-    if vocab_size and windows.max() >= vocab_size:  # looked for here, since reading a whole corpus takes minutes
-        found = f"the text holds token {windows.max()}, and the vocabulary ends at {vocab_size - 1}"
-        raise UserError(f"{found}; prepare the dataset again")
+    if vocab_size and (largest := windows.max()) >= vocab_size:
+        end = f"the vocabulary ends at {vocab_size - 1}"
+        raise UserError(f"the text holds token {largest}, and {end}; prepare the dataset again")
     windows = torch.from_numpy(windows)
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()

@@ -13,8 +13,7 @@ from gptlib.model import GPT
 def pick_device(name: str) -> torch.device:
     """The device of that name; 'auto' is the first of cuda, mps, cpu that this machine has.
 
-    Raises:
-        UsageError: the device is not there.
+    Raises UsageError if this machine has none.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

@@ -43,8 +43,7 @@ class DistEnv:
     def device(self, name: str) -> torch.device:
         """The device of this process; with CUDA, each process of a machine has its own GPU.
 
-        Raises:
-            UsageError: more processes than GPUs, or a device that cannot be used by several processes.
+        Raises UsageError for more processes than GPUs, or a device that several processes cannot use.
         """
         device = pick_device(name)
         if self.size == 1 or device.type == "cpu":
@@ -52,24 +51,19 @@ class DistEnv:
         if device.type == "mps":
             raise UsageError("device = 'mps': several processes need cuda or cpu; add --device=cpu")
         if self.local_rank >= torch.cuda.device_count():
-            raise UsageError(
-                f"local rank {self.local_rank} has no GPU: this machine has {torch.cuda.device_count()}; "
-                "lower torchrun's --nproc_per_node"
-            )
+            found = f"this machine has {torch.cuda.device_count()}"
+            raise UsageError(f"local rank {self.local_rank} has no GPU: {found}; lower torchrun's --nproc_per_node")
         return torch.device("cuda", self.local_rank)
 
     def micro_steps(self, config: TrainConfig) -> int:
         """The micro-batches of a step that this rank computes.
 
-        Raises:
-            UsageError: they cannot be divided evenly among the processes.
+        Raises UsageError if they cannot be divided evenly among the processes.
         """
         steps = config.gradient_accumulation_steps
         if steps % self.size:
-            raise UsageError(
-                f"gradient_accumulation_steps = {steps}: must be a multiple of the {self.size} processes, "
-                "which share the micro-batches of a step"
-            )
+            shared = f"the {self.size} processes, which share the micro-batches of a step"
+            raise UsageError(f"gradient_accumulation_steps = {steps}: must be a multiple of {shared}")
         return steps // self.size
 
     def wrap_model(self, model: nn.Module, device: torch.device) -> nn.Module:
@@ -141,27 +135,25 @@ def shard_like(tensor: Tensor, other: Tensor) -> Tensor:
 def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
     """What torchrun says in its environment variables; a single process without them.
 
-    Raises:
-        UsageError: they are incomplete or contradict each other.
+    Raises UsageError if they are incomplete or contradict each other.
     """
-    defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    found = {name: environment[name] for name in names if environment.get(name)}
     try:
-        rank, size, local_rank = (int(environment.get(name) or default) for name, default in defaults.items())
-    except ValueError as error:
-        raise UsageError(f"{', '.join(defaults)} must be numbers ({error}): start by torchrun, or unset them") from None
-    missing = [name for name in (*defaults, "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
-    if not 0 <= rank < size or (size > 1 and missing):
-        no = f", but no {', '.join(missing)}" if size > 1 and missing else ""
-        raise UsageError(f"RANK = {rank}, WORLD_SIZE = {size}{no}: start by torchrun, or unset them")
-    return DistEnv(rank, size, local_rank, parallel)
+        rank, size, local_rank = (int(found.get(name, 1 if name == "WORLD_SIZE" else 0)) for name in names[:3])
+        if 0 <= rank < size and (size == 1 or len(found) == len(names)):
+            return DistEnv(rank, size, local_rank, parallel)
+    except ValueError:
+        pass
+    said = ", ".join(f"{name} = {value}" for name, value in found.items())
+    raise UsageError(f"{said}: not what torchrun sets ({', '.join(names)}); start by torchrun, or unset them")
 
 
 @contextmanager
 def init_distributed(config: TrainConfig) -> Iterator[DistEnv]:
     """Join the process group that torchrun started; a single process without torchrun.
 
-    Raises:
-        UserError: another process is gone.
+    Raises UserError if another process is gone.
     """
     env = from_env(os.environ, config.parallel)
     if env.size == 1:
@@ -179,7 +171,7 @@ def init_distributed(config: TrainConfig) -> Iterator[DistEnv]:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise UserError(f"rank {env.rank} lost another one, which says why above or below") from error
-    # Not after an error: NCCL would wait for ranks that are gone. Not with Gloo, which needs no clean-up: its threads
-    # may still want the GIL, and would be waited for while it is held.
+    # Not after an error: NCCL would wait for ranks that are gone. Not with Gloo: its threads may still want the GIL,
+    # and would be waited for while it is held.
     if device.type == "cuda":
         dist.destroy_process_group()

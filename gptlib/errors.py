@@ -74,7 +74,7 @@ def _described(error: Exception) -> tuple[str, int]:
     if is_out_of_memory(error):
         return OUT_OF_MEMORY, 1
     if isinstance(error, OSError):
-        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else " (standard output)"), 1
+        return f"{error.strerror or error}: {error.filename or 'standard output'}", 1
     return f"unexpected {type(error).__name__}: {first_line(error)}; --debug shows where", 1
 
 
@@ -96,8 +96,8 @@ def quoted(*words: str) -> str:
 
 
 def _end(message: str, exit_code: int) -> None:
-    # Most errors are the same on all ranks, and one per machine should report them. Once it has ended, torchrun ends
-    # the others. A rank that is still alive after PATIENCE seconds failed for a reason of its own, so it reports it.
+    # Most errors are the same on all ranks: local rank 0 reports them and ends, and torchrun then ends the others. A rank
+    # that is still alive after PATIENCE seconds failed for a reason of its own.
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)
     print(f"error: {message}", file=sys.stderr)

@@ -64,8 +64,7 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estim
 
     The last window may be shorter than block_size; every target counts the same.
 
-    Raises:
-        UserError: the text is shorter than one window.
+    Raises UserError if the text is shorter than one window.
     """
     block_size, vocab_size = model.config.block_size, model.config.vocab_size
     offsets = np.arange(0, max_offset(tokens, block_size) + 1, block_size)

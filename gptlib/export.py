@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from gptlib.checkpoint import Checkpoint, TrainState
-from gptlib.config import Architecture, TrainConfig, check, read_command_line, setting
+from gptlib.config import Architecture, Settings, TrainConfig, read_command_line, setting
 from gptlib.errors import UsageError, UserError, quoted, run_cli
 from gptlib.files import atomic_write
 from gptlib.gpt2 import load_gpt2, load_nanogpt, save_gpt2
@@ -27,7 +27,7 @@ ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<s>")  # names of the token in 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """What to take where."""
 
     to: str = setting("hf", "hf: from out_dir to folder; gptlib: from folder to out_dir", choices=("hf", "gptlib"))
@@ -35,7 +35,7 @@ class ExportConfig:
     folder: str = setting("", "folder with model.safetensors, config.json and tokenizer.json; or nanoGPT's ckpt.pt")
 
     def __post_init__(self):
-        check(self)
+        super().__post_init__()
         if not self.folder:
             raise UsageError("folder is empty; --folder=NAME says where the files of transformers are, or will be")
 
@@ -100,8 +100,7 @@ def shown(piece: bytes) -> str:
 def load_hugging_face_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in a `tokenizer.json` of Hugging Face, with the same ids: byte pairs, or our characters.
 
-    Raises:
-        UserError: another kind of tokenizer, or not one at all.
+    Raises UserError for another kind of tokenizer, or none at all.
     """
     try:
         return _tokenizer_in(json.loads(path.read_text(encoding="utf-8")))

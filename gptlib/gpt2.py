@@ -1,8 +1,7 @@
 """GPT-2's weights in and out: the published files, nanoGPT's checkpoints, and ours in the same form.
 
-Our modules carry GPT-2's names. Three things differ in the published `model.safetensors`: its linear layers are
-Conv1D, whose matrices are transposed; some exports put `transformer.` before every name; and some store the causal
-mask and the tied lm_head, which we do not need.
+Our modules carry GPT-2's names. In the published `model.safetensors` the matrices of linear layers are transposed
+(Conv1D); some exports put `transformer.` before every name, or store the causal mask and the tied lm_head too.
 
     model = load_gpt2("folder with model.safetensors and config.json")
     save_gpt2(model, "folder")
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from gptlib.config import GPTConfig
-from gptlib.errors import UserError, first_line
+from gptlib.errors import UserError
 from gptlib.files import atomic_write
 from gptlib.model import GPT
 
@@ -32,8 +31,7 @@ def load_gpt2(path: str | Path) -> GPT:
 
     The number of heads is read from `config.json` beside it; n_embd / 64 if there is none, as in every published GPT-2.
 
-    Raises:
-        UserError: no such file, or tensors that are not GPT-2's.
+    Raises UserError if there is no such file, or its tensors are not GPT-2's.
     """
     path = Path(path)
     path = path / "model.safetensors" if path.is_dir() else path
@@ -42,39 +40,34 @@ def load_gpt2(path: str | Path) -> GPT:
         tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in load_file(path).items()}
         return _build(tensors, json.loads(config.read_text(encoding="utf-8")) if config.exists() else {})
     except Exception as error:  # there is no end to what a file of something else may raise
-        raise UserError(
-            f"cannot read GPT-2 weights from {path} ({_reason(error)}); give a folder with model.safetensors"
-        ) from error
+        why = f"cannot read GPT-2 weights from {path} ({_in_one_line(error)})"
+        raise UserError(f"{why}; give a folder with model.safetensors") from error
 
 
 def load_nanogpt(path: str | Path) -> GPT:
     """The model in nanoGPT's `ckpt.pt`, or in a bare state dict with its names; nothing in it is executed.
 
-    Raises:
-        UserError: no such file, or tensors that are not GPT-2's.
+    Raises UserError if there is no such file, or its tensors are not GPT-2's.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return _build(content.get("model", content), {"activation_function": "gelu", **content.get("model_args", {})})
     except Exception as error:
-        raise UserError(f"cannot read {path} as weights ({_reason(error)}); give nanoGPT's ckpt.pt") from error
+        raise UserError(f"cannot read {path} as weights ({_in_one_line(error)}); give nanoGPT's ckpt.pt") from error
 
 
 def save_gpt2(model: GPT, folder: str | Path) -> None:
     """Write `model.safetensors` and `config.json` as `transformers` reads them.
 
-    Raises:
-        UserError: a setting that GPT-2 does not have, such as bias = false; a folder that cannot be written.
+    Raises UserError for a setting that GPT-2 does not have, such as bias = false, or a folder that cannot be written.
     """
     config = model.config
     for name, needed in GPT2_HAS.items():
         if getattr(config, name) != needed:
-            raise UserError(
-                f"{name} = {getattr(config, name)!r}: GPT-2 has {needed!r}; train with --{name}={needed} to export it"
-            )
-    tensors = {
-        name: (t.t() if name.endswith(TRANSPOSED) else t).contiguous().cpu() for name, t in model.state_dict().items()
-    }
+            found = f"{name} = {getattr(config, name)!r}"
+            raise UserError(f"{found}: GPT-2 has {needed!r}; train with --{name}={needed} to export it")
+    tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in model.state_dict().items()}
+    tensors = {name: t.contiguous().cpu() for name, t in tensors.items()}
     settings = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -115,9 +108,5 @@ def _build(tensors: dict[str, Tensor], settings: dict) -> GPT:
     return model.eval()
 
 
-def _reason(error: Exception) -> str:
-    """The first line that says something; torch lists what does not fit on the lines after the first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
-    return lines[1] if len(lines) > 1 and lines[0].startswith("Error(s)") else first_line(error) or type(error).__name__
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

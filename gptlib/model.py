@@ -198,8 +198,7 @@ class GPT(nn.Module):
 
         With a cache, the tokens follow those in it: all at once if it is empty, then one at a time.
 
-        Raises:
-            UserError: these tokens and those in the cache are more than block_size.
+        Raises UserError if these tokens and those in the cache are more than block_size.
         """
         T, read = idx.size(1), 0 if cache is None else cache.length
         if read + T > self.config.block_size:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from gptlib.config import TrainConfig, check, read_command_line, read_config, setting
+from gptlib.config import Settings, TrainConfig, read_command_line, read_config, setting
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError, quoted, run_cli
 from gptlib.evaluation import exact_loss
@@ -23,16 +23,13 @@ EXACT = 10**6  # up to so many tokens, the validation loss is computed over all 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(Settings):
     """Which run, and what it should write."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
     num_samples: int = setting(3, "texts", at_least=1)
     max_new_tokens: int = setting(300, "tokens in each", at_least=1)
     temperature: float = setting(0.8, "of the texts; 1: as the model has it", at_least=0)
-
-    def __post_init__(self):
-        check(self)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -54,11 +51,11 @@ def report(options: ReportConfig, log: list[dict[str, Any]], config: TrainConfig
     steps = [event for event in log if event["event"] == "TrainStep"]
     evaluations = [event for event in log if event["event"] == "Evaluation"]
     changed = [f for f in fields(config) if getattr(config, f.name) != f.default]
-    lines = [f"# {Path(options.out_dir).name}", ""]
-    lines += [f"{model.num_parameters():,} parameters, {saved.state.step:,} steps, {saved.state.tokens:,} tokens."]
+    about = f"{model.num_parameters():,} parameters, {saved.state.step:,} steps, {saved.state.tokens:,} tokens."
     if steps:
         speed = statistics.median(event["tokens_per_second"] for event in steps)
-        lines[-1] += f" {speed:,.0f} tokens per second (median)."
+        about += f" {speed:,.0f} tokens per second (median)."
+    lines = [f"# {Path(options.out_dir).name}", "", about]
     lines += ["", "![Training and validation loss by step](report.png)", ""]
     lines += ["| step | training loss | validation loss |", "|---|---|---|"]
     lines += [f"| {e['step']:,} | {_shown(e['train'])} | {_shown(e['val'])} |" for e in evaluations[-5:]]
@@ -95,16 +92,16 @@ def about_the_text(data: Dataset, model: Any, tokenizer: Any, texts: list[str]) 
     lines = []
     if len(data.val) <= EXACT:
         loss = exact_loss(model, data.val).mean
-        lines = [f"Over all of the validation text: {loss:.4f} nats per token, ", ""]
-        lines[0] += f"{data.bits_per_character(loss):.3f} bits per character."
-    training = data.tokenizer.decode(data.train[:SEARCHED])
-    real = data.tokenizer.decode(data.val[: sum(map(len, texts))])[: sum(map(len, texts))]
-    copied, usual = max((longest_copy(text, training) for text in texts), key=len), longest_copy(real, training)
-    lines += [
+        bits = f"{data.bits_per_character(loss):.3f} bits per character"
+        lines = [f"Over all of the validation text: {loss:.4f} nats per token, {bits}.", ""]
+    training, length = data.tokenizer.decode(data.train[:SEARCHED]), sum(map(len, texts))
+    copied = max((longest_copy(text, training) for text in texts), key=len)
+    usual = longest_copy(data.tokenizer.decode(data.val[:length])[:length], training)
+    return [
+        *lines,
         f"Memorization: the longest piece of the samples below that the training text has too is {copied!r}, "
-        f"{len(copied)} characters long. In as much of the validation text it is {len(usual)} characters long."
+        f"{len(copied)} characters long. In as much of the validation text it is {len(usual)} characters long.",
     ]
-    return lines
 
 
 def longest_copy(text: str, source: str) -> str:
@@ -126,15 +123,11 @@ def figure_of(log: list[dict[str, Any]]) -> bytes:
     for split, color, marker in (("train", "#0072B2", "o"), ("val", "#D55E00", "s")):
         x, y = [e["step"] for e in evaluations], [e[split]["mean"] for e in evaluations]
         errors = [e[split]["standard_error"] or 0.0 for e in evaluations]
-        ax.errorbar(x, y, errors, color=color, marker=marker, markersize=4, linewidth=1.2)
-        if x:
-            ax.annotate(
-                f" {split} {y[-1]:.3f}", (x[-1], y[-1]), color=color, va="top" if split == "train" else "bottom"
-            )
+        ax.errorbar(x, y, errors, color=color, marker=marker, markersize=4, linewidth=1.2, label=split)
     ax.set(xlabel="step", ylabel="loss (nats per token)")
+    ax.legend(frameon=False)
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.margins(x=0.12)
     image = io.BytesIO()
     figure.savefig(image, format="png")
     return image.getvalue()

@@ -16,11 +16,11 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 
@@ -28,12 +28,12 @@ from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_chec
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
-from gptlib.files import atomic_write, exclusive_lock, flush_to_disk
+from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json
 from gptlib.model import GPT
 
 LOG, CONFIG = "log.jsonl", "config.toml"
 STEP = re.compile(r"step-\d{8,}")
-OLD = re.compile(r"latest|best|previous(-\d+)?")  # checkpoints of format 1
+FORMAT_1 = ("latest", "previous", "best")  # its checkpoints, and previous-2, ...
 
 
 class RunFolder:
@@ -52,40 +52,31 @@ class RunFolder:
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
-        """Lock the folder, move an earlier run aside, write the config, and give a function that logs events.
+        """Lock the folder, move an earlier run aside, write the config, and yield a function that logs events.
 
-        Raises:
-            UserError: another run writes or has written there, or the folder cannot be written.
+        Raises UserError if another run writes or has written there, or the folder cannot be written.
         """
         if not self.path:
             yield lambda event: None
             return
         with exclusive_lock(self.path):
-            start = self._take_over(config)
+            start = "resume" if self._init_from else config.init_from
+            if not self._init_from:
+                self.moved_to, self._init_from = move_aside(self.path), config.init_from
+            elif self._fingerprint() != self._newest:
+                raise UserError(
+                    f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
+                    "continue that run in a new Trainer with init_from = 'resume'"
+                )
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
-            with closing(EventLog(self.path / LOG)) as log:
-                log.write({"event": "Start", "step": step, "init_from": start})
-                yield log
-
-    def _take_over(self, config: TrainConfig) -> str:
-        """Make the folder this run's; how it starts."""
-        if self._init_from is None:
-            self.moved_to = move_aside(self.path)
-            self._init_from = config.init_from
-            self._newest = self._fingerprint()
-            return config.init_from
-        if self._fingerprint() != self._newest:
-            raise UserError(
-                f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
-                "continue that run in a new Trainer with init_from = 'resume'"
-            )
-        return "resume"
+            with open(self.path / LOG, "ab", buffering=0) as file:
+                write_line(file, {"event": "Start", "step": step, "init_from": start}, before=b"\n")
+                yield lambda event: log_event(file, event)
 
     def save(self, checkpoint: Checkpoint, keep: int) -> None:
         """Write a checkpoint, whole or not at all; then remove all but the best and the newest `keep`.
 
-        Raises:
-            UserError: it cannot be written; the earlier checkpoints are intact.
+        Raises UserError if it cannot be written; then the earlier checkpoints are intact.
         """
         state, stage = checkpoint.state, self.path / ".stage"
         try:
@@ -100,47 +91,15 @@ class RunFolder:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
         self._newest = self._fingerprint()
-        kept = [step for step in steps_in(self.path) if step <= state.step][:keep]
-        for step in set(steps_in(self.path)) - {*kept, state.best_step}:
+        steps = steps_in(self.path)
+        kept = [step for step in steps if step <= state.step][:keep]
+        for step in {*steps} - {*kept, state.best_step}:
             shutil.rmtree(step_folder(self.path, step), ignore_errors=True)
 
     def _fingerprint(self) -> str | None:
         """The sha256 of the newest checkpoint's state; None if there is none."""
-        found = [sha256(folder / STATE) for folder in candidates(self.path, "latest")[:1] if (folder / STATE).exists()]
-        return found[0] if found else None
-
-
-class EventLog:
-    """Appends events to log.jsonl; a line is one system call, so a kill comes before or after it."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.file = open(path, "ab", buffering=0)  # noqa: SIM115
-        self.write_bytes(b"\n")  # a kill may have cut the last line
-
-    def __call__(self, event: Event) -> None:
-        """Log an event, unless it is a heartbeat or a step that is not logged."""
-        if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
-            self.write({"event": type(event).__name__, **asdict(event)})
-
-    def write(self, line: dict[str, Any]) -> None:
-        """Append a line."""
-        self.write_bytes(json.dumps(_without_nan(line)).encode() + b"\n")
-
-    def write_bytes(self, content: bytes) -> None:
-        """Append bytes.
-
-        Raises:
-            UserError: the disk is full, for one.
-        """
-        try:
-            self.file.write(content)
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}; free space or change out_dir") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        newest = next((folder / STATE for folder in checkpoints_in(self.path, "latest")), None)
+        return sha256(newest) if newest and newest.exists() else None
 
 
 # --- the files of a run ------------------------------------------------------------------------------
@@ -159,8 +118,8 @@ def steps_in(out_dir: Path) -> list[int]:
 
 def move_aside(out_dir: Path) -> Path | None:
     """Move what an earlier run left in out_dir to earlier/, earlier-2/, ...; where it went, or None."""
-    names = {LOG, CONFIG}
-    left = [p for p in out_dir.iterdir() if p.name in names or STEP.fullmatch(p.name) or OLD.fullmatch(p.name)]
+    names = {LOG, CONFIG, *FORMAT_1}
+    left = [p for p in out_dir.iterdir() if p.name in names or p.match("previous-*") or STEP.fullmatch(p.name)]
     if not left:
         return None
     numbered = (out_dir / ("earlier" if n == 1 else f"earlier-{n}") for n in count(1))
@@ -176,41 +135,27 @@ def move_aside(out_dir: Path) -> Path | None:
 
 def config_as_toml(config: TrainConfig) -> str:
     """All settings as a TOML file that repeats the run."""
-    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in asdict(config).items())
-    return "".join(lines).replace("\x7f", "\\u007f")  # the one character that JSON allows and TOML does not
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in asdict(config).items())
 
 
-def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The events in a run's log, in order and each once.
+# --- the log -----------------------------------------------------------------------------------------
 
-    A resumed run repeats the steps after its checkpoint; their earlier entries are dropped, and so is a line that a
-    kill cut short.
 
-    Raises:
-        UserError: the file cannot be read, or is not the log of a run.
+def log_event(file: BinaryIO, event: Event) -> None:
+    """Log an event, unless it is a heartbeat or a step that is not logged."""
+    if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
+        write_line(file, {"event": type(event).__name__, **asdict(event)})
+
+
+def write_line(file: BinaryIO, content: dict[str, Any], before: bytes = b"") -> None:
+    """Append a line of JSON in one system call: a kill comes before or after it.
+
+    Raises UserError if the disk is full, for one.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        file.write(before + json.dumps(_without_nan(content)).encode() + b"\n")
     except OSError as error:
-        raise UserError(f"cannot read the log {path}: {error.strerror}; give the {LOG} of a run") from None
-    events: dict[tuple, dict[str, Any]] = {}
-    for line in filter(None, map(_parsed, lines)):
-        if not isinstance(line, dict) or not isinstance(line.get("step"), int) or "event" not in line:
-            raise UserError(f"{path} is not the log of a run: a line of it is no event; give the {LOG} of a run")
-        if line["event"] == "Start":  # at a step: evaluation, checkpoint, then the step itself
-            is_step = TrainStep.__name__
-            events = {k: e for k, e in events.items() if e["step"] < line["step"] + (e["event"] != is_step)}
-        else:
-            events.pop((line["event"], line["step"]), None)
-            events[line["event"], line["step"]] = line
-    return list(events.values())
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None  # cut short
+        raise UserError(f"cannot write {file.name}: {error.strerror}; free space or change out_dir") from error
 
 
 def _without_nan(value: Any) -> Any:
@@ -220,35 +165,60 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The events in a run's log, in order and each once.
+
+    A resumed run repeats the steps after its checkpoint; their earlier entries are dropped, and so is a line that a
+    kill cut short.
+
+    Raises UserError if the file cannot be read, or is not the log of a run.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read the log {path}: {error.strerror}; give the {LOG} of a run") from None
+    events: dict[tuple, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            event = json.loads(line)
+            kind, step = event["event"], event["step"]
+        except ValueError:
+            continue  # cut short
+        except (TypeError, LookupError):
+            raise UserError(f"{path} is not the log of a run: {line[:40]} is no event; give its {LOG}") from None
+        if kind == "Start":  # at a step: evaluation, checkpoint, then the step itself
+            events = {(k, s): e for (k, s), e in events.items() if s < step or (s == step and k != TrainStep.__name__)}
+        else:
+            events.pop((kind, step), None)
+            events[kind, step] = event
+    return list(events.values())
+
+
 # --- reading checkpoints -----------------------------------------------------------------------------
 
 
-def candidates(folder: Path, prefer: str) -> list[Path]:
-    """The checkpoint folders in an out_dir, the preferred one first; or `folder` itself if it is a checkpoint."""
+def checkpoints_in(folder: Path, prefer: str) -> list[Path]:
+    """The checkpoints of an out_dir, the best or the latest first; `folder` itself if it is a checkpoint."""
     if (folder / STATE).exists():
         return [folder]
-    newest = [step_folder(folder, step) for step in steps_in(folder)]
-    newest += [folder / name for name in ("latest", "previous") if (folder / name).is_dir()]  # format 1
-    best = [folder / "best"] if (folder / "best").is_dir() else []
-    if newest and prefer == "best" and STEP.fullmatch(newest[0].name):
-        try:
-            step = json.loads((newest[0] / STATE).read_text(encoding="utf-8"))["state"]["best_step"]
-            best = [path for path in newest if path == step_folder(folder, step)]
-        except DAMAGE:
-            best = []
-    return [*best, *newest] if prefer == "best" else [*newest, *best]
+    found = [step_folder(folder, step) for step in steps_in(folder)]
+    best = folder / "best"
+    if found:
+        with suppress(*DAMAGE):
+            best = step_folder(folder, read_json(found[0] / STATE)["state"]["best_step"])
+    found += [folder / name for name in FORMAT_1 if (folder / name).is_dir()]
+    return sorted(found, key=lambda path: path != best) if prefer == "best" else found
 
 
 def load_checkpoint(folder: str | Path, prefer: str = "best") -> Checkpoint:
     """Read a checkpoint, or the best or latest one of an out_dir; a damaged one is skipped with a warning.
 
-    Raises:
-        UserError: there is none, or none that is whole.
+    Raises UserError if there is none, or none that is whole.
     """
     folder, damaged = Path(folder), []
     if not os.path.isdir(folder):
         raise UserError(f"no run in {str(folder)!r}; train first: python -m gptlib.train CONFIG --out_dir={folder}")
-    for path in candidates(folder, prefer):
+    for path in checkpoints_in(folder, prefer):
         try:
             found = read_checkpoint(path)
         except DAMAGE as error:

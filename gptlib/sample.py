@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from gptlib.config import check, read_command_line, setting
+from gptlib.config import Settings, read_command_line, setting
 from gptlib.device import pick_device
 from gptlib.errors import UserError, run_cli
 from gptlib.run_folder import load_model
@@ -14,7 +14,7 @@ from gptlib.tokenizer import END_OF_TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleConfig:
+class SampleConfig(Settings):
     """What to write, and how freely."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
@@ -27,9 +27,6 @@ class SampleConfig:
     top_p: float = setting(1.0, "choose among the likeliest that have this probability together", above=0, at_most=1)
     seed: int = setting(1337, "the same seed gives the same texts", at_least=0)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-
-    def __post_init__(self):
-        check(self)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -102,8 +102,7 @@ class CharTokenizer(Tokenizer):
     def encode(self, text: str) -> np.ndarray:
         """Token ids of `text`, shape (len(text),), int64.
 
-        Raises:
-            UserError: a character of `text` is not in the vocabulary.
+        Raises UserError for a character that is not in the vocabulary.
         """
         tokens = self._token_of[np.minimum(_code_points(text), len(self._token_of) - 1)]
         if (tokens < 0).any():
@@ -158,8 +157,7 @@ class BPETokenizer(Tokenizer):
         end_of_text: the one of them in front of every document.
         pattern: the rule by which a text is cut into words first.
 
-    Raises:
-        UserError: the same token twice, a byte that is missing, or a pattern that is no regular expression.
+    Raises UserError for the same token twice, a missing byte, or a pattern that is no regular expression.
 
     >>> tokenizer = BPETokenizer.train("low lower lowest " * 9, vocab_size=260)
     >>> tokenizer.pieces[256:]
@@ -196,8 +194,7 @@ class BPETokenizer(Tokenizer):
         Pairs that occur only once are not joined, so a short text gives fewer tokens. A smaller vocabulary is the
         beginning of a larger one.
 
-        Raises:
-            UserError: `vocab_size` is smaller than the number of bytes.
+        Raises UserError if `vocab_size` is smaller than the number of bytes.
         """
         least = len(BYTES) + end_of_text
         if vocab_size < least:
@@ -230,8 +227,7 @@ class BPETokenizer(Tokenizer):
     def gpt2(cls) -> "BPETokenizer":
         """GPT-2's own vocabulary, 50,257 tokens; fetched once, and from then on read from data/gpt2.
 
-        Raises:
-            UserError: it was never fetched, and cannot be fetched now.
+        Raises UserError if it was never fetched, and cannot be fetched now.
         """
         with suppress(UserError):  # not there yet, or written by another version
             return load_tokenizer(GPT2_KEPT)
@@ -286,8 +282,7 @@ def bytes_of(token: str) -> bytes:
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer that `save` wrote.
 
-    Raises:
-        UserError: no such file, or not a tokenizer.
+    Raises UserError if there is no such file, or it is not a tokenizer.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,6 @@ from gptlib.events import Evaluation, Event, Heartbeat, Saved, TrainStep
 from gptlib.trainer import Trainer
 
 PROG = "python -m gptlib.train"
-DOING = {"evaluate": "evaluating", "compile": "compiling"}
 
 
 class ProgressBar:
@@ -37,20 +37,19 @@ class ProgressBar:
                 self.seen = False
 
     def _show(self, event: Event) -> None:
-        trainer = self.trainer
+        trainer, config = self.trainer, self.trainer.config
         if self.bar is None:
             print(header(trainer))
             if trainer.folder.moved_to:
-                print(f"the earlier run in {trainer.config.out_dir} is now in {trainer.folder.moved_to}")
-            self.bar = tqdm(
-                total=trainer.config.max_iters, initial=trainer.step, unit="step", dynamic_ncols=True, disable=None
-            )
+                print(f"the earlier run in {config.out_dir} is now in {trainer.folder.moved_to}")
+            options = {"unit": "step", "dynamic_ncols": True, "disable": None}
+            self.bar = tqdm(total=config.max_iters, initial=trainer.step, **options)
         self.bar.update(trainer.step - self.bar.n)
         match event:
             case Heartbeat():
-                self.bar.set_description(DOING[event.doing])
+                self.bar.set_description(event.doing)
             case TrainStep(logged=True):
-                self.bar.set_description("training", refresh=False)
+                self.bar.set_description("train", refresh=False)
                 self.bar.set_postfix_str(f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s")
                 self._write(
                     f"step {event.step}: loss {event.loss:.4f}, learning rate {event.learning_rate:.2e}, "
@@ -76,14 +75,13 @@ class ProgressBar:
 class WandbLog:
     """Sends events to Weights & Biases, an optional extra."""
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, trainer: Trainer):
         try:
             import wandb
         except ImportError:
-            raise UserError(
-                "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
-            ) from None
-        self.run = wandb.init(project=config.wandb_project, config=asdict(config))
+            needed = "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
+            raise UserError(needed) from None
+        self.run = wandb.init(project=trainer.config.wandb_project, config=asdict(trainer.config))
 
     def __call__(self, event: Event) -> None:
         """Send an event."""
@@ -112,35 +110,51 @@ def main(argv: list[str] | None = None) -> None:
     config = read_command_line(TrainConfig, PROG, __doc__, argv, toml="CONFIG.toml")
     with init_distributed(config) as dist:
         trainer = Trainer(config, dist=dist)
-        if trainer.finished and trainer.state.evaluated_at == trainer.step:
+        if is_done(trainer):
             more = "a larger --patience" if trainer.step < config.max_iters else "a larger --max_iters"
             raise UserError(
                 f"the run in {config.out_dir} is at step {trainer.step} of {config.max_iters}, nothing to do; "
                 f"{more} continues it"
             )
-        consumers = []
-        if dist.is_main:  # one process writes
-            consumers = [*([WandbLog(config)] if config.wandb_log else []), ProgressBar(trainer)]
-        handlers = stop_on_signals(trainer)
-        try:
-            for event in trainer:
-                for consume in consumers:
-                    consume(event)
-        except RuntimeError as error:
-            if not config.compile or is_out_of_memory(error):
-                raise
-            reason = first_line(getattr(error, "inner_exception", error))  # torch._dynamo wraps the cause
-            raise UserError(f"{reason} (without torch.compile: --compile=false)") from error
-        finally:
-            for signum, handler in handlers.items():
-                signal.signal(signum, handler)
-            for consumer in consumers:
-                consumer.close()
+        with stopped_by_signals(trainer), ExitStack() as stack:
+            wanted = [*([WandbLog] if config.wandb_log else []), ProgressBar] if dist.is_main else []  # one process
+            consumers = [stack.enter_context(closing(kind(trainer))) for kind in wanted]
+            try:
+                for event in trainer:
+                    for consume in consumers:
+                        consume(event)
+            except RuntimeError as error:
+                if not config.compile or is_out_of_memory(error):
+                    raise
+                reason = first_line(getattr(error, "inner_exception", error))  # torch._dynamo wraps the cause
+                raise UserError(f"{reason} (without torch.compile: --compile=false)") from error
         if dist.is_main:
             try:
                 print(farewell(trainer, argv), flush=True)
             except OSError:  # nobody can read it, and the work is done
                 discard_stdout()
+
+
+@contextmanager
+def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal end the run after the current step; a second Ctrl-C ends it at once."""
+
+    def stop(signum: int, frame: object) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    earlier = {name: signal.signal(getattr(signal, name), stop) for name in names if hasattr(signal, name)}
+    try:
+        yield
+    finally:
+        for name, handler in earlier.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def is_done(trainer: Trainer) -> bool:
+    """Whether there is nothing left to do, the last evaluation included."""
+    return trainer.finished and trainer.state.evaluated_at == trainer.step
 
 
 def header(trainer: Trainer) -> str:
@@ -154,26 +168,12 @@ def header(trainer: Trainer) -> str:
     )
 
 
-def stop_on_signals(trainer: Trainer) -> dict:
-    """Ctrl-C, SIGTERM and a closed terminal end the run after the current step; a second Ctrl-C ends it at once."""
-
-    def stop(signum: int, frame: object) -> None:
-        trainer.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signums = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    return {signum: signal.signal(signum, stop) for signum in signums}
-
-
 def farewell(trainer: Trainer, argv: list[str]) -> str:
     """How the run ended, and the command for what comes next."""
     config = trainer.config
-    if trainer.finished and trainer.state.evaluated_at == trainer.step:
-        if not config.out_dir:
-            return "done"
-        return (
-            f"done: read what it writes with: {quoted('python', '-m', 'gptlib.sample', f'--out_dir={config.out_dir}')}"
-        )
+    if is_done(trainer):
+        sample = quoted("python", "-m", "gptlib.sample", f"--out_dir={config.out_dir}")
+        return f"done: read what it writes with: {sample}" if config.out_dir else "done"
     if not config.out_dir:
         how = "nothing was saved: out_dir is empty"
     elif trainer.dist.size > 1:

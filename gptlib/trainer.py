@@ -35,8 +35,7 @@ class Trainer:
         dataset: the text; opened from `config.dataset` if None.
         dist: the processes that share the work (see distributed.init_distributed).
 
-    Raises:
-        UserError: the settings do not fit the data, the checkpoint or the machine.
+    Raises UserError if the settings do not fit the data, the checkpoint or the machine.
     """
 
     def __init__(self, config: TrainConfig, dataset: Dataset | None = None, dist: DistEnv = SINGLE_PROCESS):
@@ -85,8 +84,7 @@ class Trainer:
     def change(self, **settings) -> None:
         """Change one of the settings in `CHANGEABLE` during the run.
 
-        Raises:
-            UsageError: another setting, or a value out of range.
+        Raises UsageError for another setting, or a value out of range.
         """
         for name in settings:
             if name not in CHANGEABLE:

@@ -375,7 +375,7 @@ def test_an_output_that_cannot_be_written_is_one_line_and_finished_work_is_no_er
     with open("/dev/full", "w") as full:
         process = program("sample", f"--out_dir={trained}", "--max_new_tokens=9", stdout=full)
         assert process.wait(60) == 1
-        assert process.stderr.read() == "error: No space left on device (standard output)\n"
+        assert process.stderr.read() == "error: No space left on device: standard output\n"
         process.stderr.close()
         process = program("train", toml, "--max_iters=3", stdout=full)
         assert process.wait(60) == 0, process.stderr.read()
