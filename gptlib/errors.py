@@ -96,8 +96,8 @@ def quoted(*words: str) -> str:
 
 
 def _end(message: str, exit_code: int) -> None:
-    # Most errors are the same on all ranks: local rank 0 reports them and ends, and torchrun then ends the others. A rank
-    # that is still alive after PATIENCE seconds failed for a reason of its own.
+    # Most errors are the same on all ranks: local rank 0 reports them and ends, and torchrun then ends the others.
+    # A rank that is still alive after PATIENCE seconds failed for a reason of its own.
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)
     print(f"error: {message}", file=sys.stderr)
