@@ -7,7 +7,7 @@ import torch
 from course.lab import Lab
 from course.lessons import figures_05 as figures
 from course.lessons import lesson_05_museum as museum
-from course.step_costs import KeptForBackward
+from course.step_costs import SavedActivationBytes
 from gptlib import GPT, Dataset, Trainer, TrainStep
 from gptlib.dataset import make_batch, sample_offsets
 
@@ -112,7 +112,7 @@ def test_what_the_lesson_counts_is_what_step_costs_counts(parts):
         kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
         return t
 
-    with KeptForBackward(model) as counted:
+    with SavedActivationBytes(model) as counted:
         loss = model(x, y)[1]
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         again = model(x, y)[1]

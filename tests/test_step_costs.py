@@ -5,7 +5,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from course.step_costs import KeptForBackward, count
+from course.step_costs import SavedActivationBytes, count
 from gptlib import GPT, Dataset, Trainer
 from gptlib.device import autocast, pick_dtype
 
@@ -98,7 +98,7 @@ def test_a_model_that_no_laptop_holds_is_counted_too(tiny):
 
 def test_the_account_forgets_what_was_given_back(tiny):
     model, x = GPT(tiny().model_config(7)), torch.zeros(2, 8, dtype=torch.int64)
-    with KeptForBackward(model) as kept:
+    with SavedActivationBytes(model) as kept:
         loss = model(x, x)[1]
         assert kept.now == kept.peak > 0
         loss.backward()

@@ -67,7 +67,7 @@ def count(config: TrainConfig, vocab_size: int) -> Summary:
         model = GPT(shape)
         optimizer = build_optimizer(model, config)
         idx = torch.zeros(config.batch_size, config.block_size, dtype=torch.int64)
-        with KeptForBackward(model) as kept, autocast(idx.device, pick_dtype(config.dtype, idx.device)):
+        with SavedActivationBytes(model) as kept, autocast(idx.device, pick_dtype(config.dtype, idx.device)):
             logits, loss = model(idx, idx)
         activations = kept.now + (0 if kept.holds(logits) else bytes_of([logits]))
         loss.backward()
@@ -118,8 +118,8 @@ def parameters_by_part(model: GPT) -> dict[str, int]:
     return dict(parts)
 
 
-class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that forward passes keep for their backward passes: `with KeptForBackward(model) as kept`.
+class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes that forward passes keep for their backward passes: `with SavedActivationBytes(model) as kept`.
 
     `kept.now` is what waits now, `kept.peak` the most at any moment. The weights are not counted, and no memory
     is counted twice.
@@ -132,7 +132,7 @@ class KeptForBackward(torch.autograd.graph.saved_tensors_hooks):
         self._holders: Counter[int] = Counter()
         self.now = self.peak = 0
 
-    def __enter__(self) -> "KeptForBackward":
+    def __enter__(self) -> "SavedActivationBytes":
         super().__enter__()
         return self
 
