@@ -12,7 +12,7 @@ import anywidget
 from IPython import get_ipython
 
 BEAT = 1.0  # seconds between two questions
-PATIENCE = 4.0  # seconds without an answer: then nobody is there
+PATIENCE = 10.0  # seconds without an answer: then nobody is there (a page on a busy machine may need five)
 
 
 class Kernel:
