@@ -14,7 +14,7 @@ TOOLS  := .venv/.ready-dev
 CORPUS := data/data-by-char/meta.json
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
-PYTEST  := pytest -n $(WORKERS)
+PYTEST  := pytest --dist loadfile --no-loadscope-reorder
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The tools of .venv come first, as in an activated environment.
@@ -33,13 +33,13 @@ lab: $(CORPUS)
 check: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/browser
+	$(PYTEST) -n $(WORKERS) -m "not slow" --ignore=tests/browser
 
+# One worker more than for `check`: the one with the browser mostly waits.
 test: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) --dist loadfile --no-loadscope-reorder
-	$(PYTEST) --dist loadfile --nbval notebooks
+	$(PYTEST) -n $$(($(WORKERS) + 1)) --nbval tests notebooks
 
 execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb

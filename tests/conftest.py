@@ -13,6 +13,7 @@ from gptlib import Dataset, TrainConfig, UserError
 # and single tests that are marked as slow.
 SLOW = (
     "browser",
+    "notebooks",
     "test_distributed",
     "test_prepare",
     "test_cli",
@@ -55,9 +56,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """Longest first: whoever got the longest file last would keep the other workers waiting."""
-    place = {name: i for i, name in enumerate(SLOW)}
-    names = {item: "browser" if item.path.parent.name == "browser" else item.path.stem for item in items}
-    items.sort(key=lambda item: place.get(names[item], len(SLOW)))
+    folders = ("browser", "notebooks")
+    names = {item: item.path.parent.name if item.path.parent.name in folders else item.path.stem for item in items}
+    items.sort(key=lambda item: SLOW.index(names[item]) if names[item] in SLOW else len(SLOW))
     for item in items:
         if names[item] in SLOW:
             item.add_marker("slow")
