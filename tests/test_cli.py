@@ -58,9 +58,10 @@ def leaves(capsys, main, argv):
 
 
 def test_train_as_a_program(toml, out):
-    process = program("train", toml, "--max_iters=6")
+    process = program("train", toml, "--max_iters=6", PYTHONPROFILEIMPORTTIME="1")
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
+    assert "torch.optim.adamw\n" in stderr and "torch._dynamo\n" not in stderr  # two seconds that nobody needs
     assert "3,888 parameters on cpu" in stdout and "32 tokens per step: batch_size 4 x gradient" in stdout
     assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
     kept = {"step-00000005", "step-00000006", "config.toml", "log.jsonl", ".lock"}
