@@ -9,17 +9,27 @@ import torch
 
 from gptlib import Dataset, TrainConfig, UserError
 
-# Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
-# and single tests that are marked as slow.
+# Longest first. Their tests train for seconds, start processes, draw many figures, drive a lab or a browser.
+# `make check` leaves them out, and single tests that are marked as slow.
 SLOW = (
     "browser",
     "notebooks",
     "test_distributed",
     "test_prepare",
     "test_cli",
-    "test_probes_scaling",
-    "test_kill",
     "test_live",
+    "test_kill",
+    "test_probes_scaling",
+    "test_museum",
+    "test_plays",
+    "test_step_costs",
+    "test_figures_01",
+    "test_figures_06",
+    "test_figures_07",
+    "test_probes_accumulation",
+    "test_probes_context",
+    "test_execute_notebooks",
+    "test_doctor",
 )
 TINY = {
     "block_size": 8,

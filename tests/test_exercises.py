@@ -372,6 +372,7 @@ def test_without_widgets_a_quiz_is_still_a_list(quiz, monkeypatch):
     assert set(quiz._repr_mimebundle_()) == {"text/plain", "text/html"}
 
 
+@pytest.mark.slow
 def test_widgets_are_imported_only_to_be_shown():
     names = [f"course.lessons.{lesson}" for lesson in LESSONS]
     code = f"import sys, json, {', '.join(names)}; print(json.dumps(list(sys.modules)))"

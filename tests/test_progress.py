@@ -176,6 +176,7 @@ def test_titles_and_questions_are_of_one_lesson_each():
     assert len(set(titles)) == len(titles) and len(set(texts)) == len(texts)
 
 
+@pytest.mark.slow
 def test_widgets_are_imported_only_to_be_shown():
     code = "import sys, course.course_map; print('ipywidgets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
