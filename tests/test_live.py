@@ -510,6 +510,11 @@ def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab
     assert "“dog”" in lab.view.thoughts.value and "<svg" in lab.view.maps.value
 
 
+def test_the_line_begins_as_a_whole_line_of_the_text(make_lab):
+    names = "\n".join(f"{first}{middle}na" for first in "ABCDEFGH" for middle in ("nto", "rist", "le")) + "\n"
+    assert make_lab(dataset=names * 50).line in names.split()
+
+
 def test_a_line_of_unknown_characters_is_no_error(make_lab):
     lab = make_lab(line="日本")
     lab.start()
@@ -555,6 +560,8 @@ def test_the_command_repeats_a_named_text_only(make_lab):
     ("wrong", "said"),
     [
         ({"sliders": ["lerning_rate"]}, "did you mean 'learning_rate'"),
+        ({"sliders": [5]}, "no slider for 5"),
+        ({"dataset": 17}, "dataset = 17: give a Dataset"),
         ({"sliders": ["device"]}, "no control for 'device'"),
         ({"learnig_rate": 1}, "did you mean 'learning_rate'"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0"),
@@ -562,7 +569,7 @@ def test_the_command_repeats_a_named_text_only(make_lab):
 )
 def test_a_wrong_argument_is_one_sentence(dataset, wrong, said):
     with pytest.raises(UsageError, match=said):
-        Lab(*wrong.pop("sliders", []), dataset=dataset, **wrong)
+        Lab(*wrong.pop("sliders", []), **{"dataset": dataset} | wrong)
 
 
 def test_a_value_beyond_its_slider_widens_it_and_says_so(make_lab):

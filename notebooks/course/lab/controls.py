@@ -77,9 +77,9 @@ def beyond(name: str, value: Any) -> str:
     return f"{name} = {value:g} is beyond its usual range, {low:g} to {high:g}; the slider now reaches it. "
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
+def did_you_mean(name: Any, known: list[str]) -> str:
     """What to write instead."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 

@@ -146,9 +146,11 @@ class Lab:
         self.landmarks = tuple(landmarks(text.data).items())
 
     def _first_line(self) -> str:
+        """The beginning of a line of the held-out text, the first that is whole and not short."""
         text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
-        lines = [line.strip() for line in text.splitlines() if len(line.strip()) > 12]
-        return (lines[0] if lines else text.strip())[:24].rsplit(" ", 1)[0]
+        lines = [line.strip() for line in text.splitlines()[1:] if line.strip()] or [text.strip()]
+        line = next((line for line in lines if len(line) > 12), lines[0])
+        return line if len(line) <= 24 else line[:24].rsplit(" ", 1)[0]
 
     def open_text(self, name: str, pasted: str = "") -> None:
         """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from course.plays import open_plays
 from gptlib.dataset import COURSE_DATA, Dataset
-from gptlib.errors import UserError
+from gptlib.errors import UsageError, UserError
 
 PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
@@ -33,6 +33,8 @@ def open_text(source: Dataset | str | Path) -> Text:
     """
     if isinstance(source, Dataset):
         return Text(source, _called(source.meta.get("source", "")) or "a text")
+    if not isinstance(source, (str, Path)):
+        raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
     if isinstance(source, str) and ("\n" in source or len(source) > LONGEST_NAME):
         return Text(from_text(source), "your text")
     path = Path(source).expanduser()
