@@ -138,7 +138,7 @@ def draw_runs(
     """The static figure of some runs, drawn just as the lab draws them live."""
     landmarks = dict(landmarks or {})
     figure, ax = new_figure()
-    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, unit_of(runs))
+    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, runs[-1].unit)
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.075, right=0.84, bottom=0.13, top=0.88)
     entitle(ax, title)
@@ -149,11 +149,6 @@ def draw_runs(
     alt = f"{title or 'Loss'} against {scale.x}. "
     alt += " ".join(f"Run {r.number} ({r.label}): {r.summary()}." for r in runs)
     return Picture(figure, name="; ".join(run.label for run in runs), alt=alt)
-
-
-def unit_of(runs: Sequence[Run], default: str = "character") -> str:
-    """What a token of these runs is."""
-    return runs[-1].unit if runs else default
 
 
 def entitle(ax: Axes, title: str) -> list[Artist]:

@@ -68,7 +68,7 @@ class Explorer:
         except UserError as error:
             self._say(str(error))
             return
-        self.output.value = as_html(result.png, result.alt) if isinstance(result, Picture) else result
+        self.output.value = as_html(result.png, result.alt, result.width) if isinstance(result, Picture) else result
         self._say(result.alt if isinstance(result, Picture) else "")
 
     def _say(self, text: str) -> None:

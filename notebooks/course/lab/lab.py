@@ -64,7 +64,6 @@ class Lab:
         loss_range: the y axis; if None it begins above guessing and follows the curves.
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
-        stop_diverged: whether a run ends when its loss stays far above where it began.
         texts: whether the learner chooses the text, or pastes one.
         line: what "What it thinks" begins with; "" for the beginning of the held-out text.
         maps: whether that also shows attention maps.
@@ -85,7 +84,6 @@ class Lab:
         title: str | None = None,
         loss_range: tuple[float, float] | None = None,
         sequences_per_step: int | None = None,
-        stop_diverged: bool = True,
         texts: bool = False,
         line: str = "",
         maps: bool = False,
@@ -105,7 +103,7 @@ class Lab:
         self.prediction, self.loss_range = prediction, loss_range
         self._title = title
         self._open(given := open_text(dataset))
-        self.sequences_per_step, self.stop_diverged, self.maps = sequences_per_step, stop_diverged, maps
+        self.sequences_per_step, self.maps = sequences_per_step, maps
         self.runs: list[Run] = []
         self.scale = Scale()
         self.chosen = ""  # the learner's prediction
@@ -198,7 +196,7 @@ class Lab:
         """The picture of the runs as PNG, and its numbers in words; `run` is the one that goes on, or the last."""
         plot = Plot(
             runs=tuple(run for run in self.runs if not run.hidden),
-            title=self.plot_title(run),
+            title=self.title,
             loss_range=self.loss_range,
             scale=self.scale,
             end=0.0 if run else self.scale.length(self.base),
@@ -206,10 +204,6 @@ class Lab:
             landmarks=self.landmarks,
         )
         return self._plot.frame(plot), plot.alt()
-
-    def plot_title(self, run: Run | None) -> str:
-        """The title."""
-        return self.title
 
     # --- what is seen ---------------------------------------------------------------------------------
 
@@ -432,7 +426,6 @@ class Lab:
     def _begin(self, run: Run) -> Trainer:
         trainer = self.make_trainer(run)
         trainer.change(**{name: getattr(run.config, name) for name in CHANGEABLE})  # sliders moved meanwhile
-        run.vocab_size = trainer.dataset.vocab_size
         return trainer
 
     def _observe(self, run: Run, trainer: Trainer, event: Event) -> Iterator[Any]:
@@ -494,7 +487,7 @@ class Lab:
         run.consume(event)
         if run.status == FINISHED and worker is not None:
             worker.tell(paused=False, stepping=False)  # there is nothing left to pause
-        if self.stop_diverged and run.status == RUNNING and (reason := run.divergence()):
+        if run.status == RUNNING and (reason := run.divergence()):
             run.status, run.message = DIVERGED, reason
             if worker is not None:
                 worker.tell(stopped=True)

@@ -156,7 +156,7 @@ class TokenizerLab(Lab):
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The runs in both units."""
-        picture = self.plot([run for run in self.runs if not run.look.hidden], self.plot_title(run))
+        picture = self.plot([run for run in self.runs if not run.look.hidden], self.title)
         return picture.png, picture.alt
 
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:
