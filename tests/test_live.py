@@ -453,6 +453,12 @@ def test_the_learner_pastes_a_text_and_is_warned_of_a_short_one(make_lab):
     assert lab.landmarks[0][1] == pytest.approx(torch.tensor(lab.dataset.vocab_size).log().item())
 
 
+def test_a_long_line_without_an_end_is_a_text_and_no_path(make_lab):
+    lab = make_lab(texts=True)
+    lab.open_text("your own text", "床前明月光，疑是地上霜。" * 30)
+    assert lab.dataset.vocab_size == 13 and "Only 361 characters" in status(lab)
+
+
 @pytest.mark.parametrize("text", ["", "   "])
 def test_an_empty_text_is_refused_in_a_sentence(make_lab, text):
     lab = make_lab(texts=True)
@@ -672,9 +678,9 @@ def test_runs_leave_no_thread_and_no_memory_behind(make_lab):
         gc.collect()
         return psutil.Process().memory_info().rss
 
-    before = run(5)
+    before = run(3)
     threads, widgets = threading.active_count(), len(_instances)
-    assert run(15) - before < 20 * MIB
+    assert run(10) - before < 20 * MIB
     wait_until(lambda: threading.active_count() <= threads)
     assert len(_instances) == widgets
 

@@ -23,7 +23,7 @@ from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_du
 from course.lab.page import current_cell
 from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
 from course.lab.table import command
-from course.lab.texts import Text, choices, open_text, warning
+from course.lab.texts import Text, choices, open_pasted, open_text, warning
 from course.lab.view import LabView, State
 from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, reason_for
 from course.landmarks import landmarks
@@ -153,12 +153,7 @@ class Lab:
     def open_text(self, name: str, pasted: str = "") -> None:
         """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
         try:
-            if name in self._choices:
-                text = self._choices[name]()
-            elif not (path := pasted.strip()):
-                raise UserError("the box is empty; paste a text into it")
-            else:
-                text = open_text(path if "\n" not in path and Path(path).is_file() else pasted + "\n")
+            text = self._choices[name]() if name in self._choices else open_pasted(pasted)
             self._open(text)
         except UserError as error:
             self._say(str(error))

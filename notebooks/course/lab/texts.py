@@ -12,7 +12,7 @@ from gptlib.errors import UsageError, UserError
 
 PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
-LONGEST_NAME = 200  # characters: what is longer is a text
+LONGEST_NAME = 200  # bytes: what is longer is a text
 CODE = 1_000_000  # characters
 
 
@@ -35,7 +35,7 @@ def open_text(source: Dataset | str | Path) -> Text:
         return Text(source, _called(source.meta.get("source", "")) or "a text")
     if not isinstance(source, (str, Path)):
         raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
-    if isinstance(source, str) and ("\n" in source or len(source) > LONGEST_NAME):
+    if isinstance(source, str) and not _may_be_a_name(source):
         return Text(from_text(source), "your text")
     path = Path(source).expanduser()
     if path.is_file():
@@ -45,6 +45,22 @@ def open_text(source: Dataset | str | Path) -> Text:
             raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
     data = open_plays() if str(source) == PLAYS else Dataset.open(path)
     return Text(data, _called(data.meta.get("source", "")) or path.name, str(source))
+
+
+def open_pasted(pasted: str) -> Text:
+    """What stands in the box for a text of one's own: that text, or the path of a file.
+
+    Raises:
+        UserError: the box is empty.
+    """
+    path = pasted.strip()
+    if not path:
+        raise UserError("the box is empty; paste a text into it")
+    return open_text(path if _may_be_a_name(path) and Path(path).is_file() else pasted + "\n")
+
+
+def _may_be_a_name(text: str) -> bool:
+    return "\n" not in text and len(text.encode(errors="replace")) <= LONGEST_NAME
 
 
 def from_text(text: str) -> Dataset:
