@@ -147,6 +147,6 @@ def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, pr
     assert [path.name for path in out.glob(".*")] == [".lock"]
     third = start_training([*words, "--init_from=resume"], tmp_path / "third")
     assert exit_code(third) == 0 and load_checkpoint(out, prefer="latest").state.step == 20
-    assert [event["step"] for event in checked_log(out / "log.jsonl") if event["event"] == "TrainStep"] == list(
+    assert [event["step"] for event in checked_log(out / "log.jsonl", 1) if event["event"] == "TrainStep"] == list(
         range(20)
     )
