@@ -27,7 +27,6 @@ CHARACTERS = 1536  # a step
 SEEDS = (1, 2, 3)
 RUNS = {  # (block_size, steps): the seeds
     **{(block_size, steps): SEEDS for steps in (1500, 250) for block_size in (16, 64)},
-    **{(block_size, 1500): SEEDS[:1] for block_size in (8, 32)},
     **{(64, steps): SEEDS[:2] for steps in (100, 600)},
 }
 EVERY = 64  # characters between the windows that are measured

@@ -4,7 +4,7 @@ WRONG_ANSWERS = {
     "twins": [
         ("'Juliet'", "as a pair"),
         ("('O happy dagger', 'O happy dagger')", "the two texts are the same"),
-        ("('Romeo: good night', 'Juliet: good night')", "only their last 12 characters"),
+        ("('good night', 'Goodnight')", "only their last 5 characters"),
         ("('my dear Juliet', 'my dear Romeo')", "already end differently"),
         ("('Romeo' + 70 * '.', 'Juliet' + 70 * '.')", "the model with 64 cannot see that"),
     ],

@@ -15,7 +15,6 @@ FAINT = "#b5b5b5"  # text that a model does not see
 FIGURE_SPACE = "\u2007"  # as wide as a digit, and not stripped at the end of a line
 MARKERS = "osD^v"  # with the color, a second way to tell models apart
 NAMES = {"\n": "line break", " ": "space", ",": "comma", ".": "period", "'": "apostrophe", ":": "colon", "-": "hyphen"}
-KNOWN = ("letters", "pairs", "two before", "three before", "four before", "five before")  # what a table looks at
 
 
 def visible(text: str) -> str:
@@ -102,19 +101,19 @@ def plot_loss_by_position(
 
     The bands reach one standard error up and down.
     """
-    figure, ax = new_figure(7.6, 4.0)
+    figure, ax = new_figure(8.2, 4.0)
+    longest = max(curves)
     for (size, curve), color, marker in zip(curves.items(), COLORS, MARKERS, strict=False):
         seen, means, error = np.arange(1, size + 1), curve.numpy(), errors[size].numpy()
         ax.fill_between(seen, means - error, means + error, color=color, alpha=0.2, lw=0)
         ax.plot(seen, means, color=color, marker=marker, ms=3, lw=1.2)
-        shift = {6: (14, 34), 16: (14, -20)}.get(size, (-4, 12))  # from the end of the curve, out of the others' way
+        shift = {6: (14, -16), 16: (14, -20)}.get(size, (-4, 12))  # from the end of the curve, out of the others' way
         place = {"xytext": shift, "textcoords": "offset points", "ha": "center"}
         ax.annotate(f"block_size {size}", (size, means[-1]), **place, color=color, fontsize=9)
     for n, loss in enumerate(counts[1:], start=1):
         ax.plot([n - 0.45, n + 0.45], [loss, loss], color=GREY, lw=2.4)
-        ax.plot([n, 9.6], [loss, loss], color=GREY, lw=0.6, ls=":")
-        ax.text(9.8, loss, f"counting, {KNOWN[n]}: {loss:.2f}", color=GREY, fontsize=8.5, va="center")
-    longest = max(curves)
+        ax.plot([n, longest + 5], [loss, loss], color=GREY, lw=0.6, ls=":")
+        ax.text(longest + 6, loss, f"counting,\n{n} before: {loss:.2f}", color=GREY, fontsize=8.5, va="center")
     ticks = [n for n in (1, 6, 16, 24, 32, 40, 48, 56, 64) if n <= longest]
     ax.set_xticks(ticks, [str(n) for n in ticks])
     ax.set(xlabel="characters seen (position + 1)", ylabel="loss (nats per character)", xlim=(0, longest + 5))
@@ -140,8 +139,8 @@ def plot_counting_and_gpt(gpt: Mapping[int, Tensor], tables: Mapping[int, Sequen
         losses = [tables[length][n] for length in lengths]
         ax.plot(lengths, losses, color=color, lw=1, marker="x", ms=4)
         place = beside | {"xytext": (5, {4: 5, 5: -10}.get(n, -3))}
-        ax.annotate(f"counting, {KNOWN[n]}", (lengths[-1], losses[-1]), **place, color=color, fontsize=8.5)
-        parts.append(f"Counting, {KNOWN[n]}: " + ", ".join(f"{loss:.2f}" for loss in losses))
+        ax.annotate(f"counting, {n} before", (lengths[-1], losses[-1]), **place, color=color, fontsize=8.5)
+        parts.append(f"Counting, {n} before: " + ", ".join(f"{loss:.2f}" for loss in losses))
     ax.set_xscale("log")
     ax.set_xlim(lengths[0] * 0.85, lengths[-1] * 2.6)
     ax.set_xticks(lengths, [f"{n / 1e6:.2g} M" for n in lengths])

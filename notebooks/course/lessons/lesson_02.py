@@ -212,23 +212,23 @@ def _check_twins(twins):
     first, second = twins
     if first == second:
         raise Wrong("the two texts are the same, so no model can tell them apart")
-    if first[-16:] != second[-16:]:
-        same = next(n for n in range(17) if first[-n - 1 :] != second[-n - 1 :])
+    if first[-6:] != second[-6:]:
+        same = next(n for n in range(7) if first[-n - 1 :] != second[-n - 1 :])
         ends = f"only their last {same} characters are equal" if same else "they already end differently"
-        raise Wrong(f"{ends}: a model with block_size 16 sees a difference")
+        raise Wrong(f"{ends}: a model with block_size 6 sees a difference")
     if first[-64:] == second[-64:]:
         raise Wrong("they differ only more than 64 characters before the end: the model with 64 cannot see that either")
 
 
 twins = Exercise(
     name="twins",
-    title="Twins for 16, strangers for 64",
+    title="Twins for 6, strangers for 64",
     difficulty=1,
     minutes=5,
     check=_check_twins,
     hints=(
         "What a model sees are the last block_size characters. Which part of the two texts must be equal?",
-        "Let them end in the same 16 characters or more, spaces count.",
+        "Let them end in the same 6 characters or more, spaces count.",
         "Put something different in front, at most 64 characters before the end.",
     ),
     solution="""
