@@ -49,9 +49,9 @@ def test_a_right_answer_is_kept_and_a_wrong_one_is_not(file, exercise):
 def test_a_question_counts_once_its_right_choice_is_chosen(file):
     quiz = Quiz("03", [Question("Is `x` ½?", [Choice("no", "as it is"), Choice("yes", "so it is", right=True)])])
     radio = quiz.view().children[1].children[1]
-    radio.index = 0
+    radio.value = "no"
     assert not file.exists()
-    radio.index = 1
+    radio.value = "yes"
     assert kept(file) == {"exercises": [], "questions": ["Is `x` ½?"]}
 
 

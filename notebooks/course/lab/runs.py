@@ -76,7 +76,6 @@ class Run:
         default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "writing samples": 0.0}
     )
     drawing: float = 0.0  # seconds that its pictures took, beside the run
-    memory: tuple[int, int] = (0, 0)  # bytes of the whole process: at the start, and the most since
     vocab_size: int = 0
     unit: str = "character"  # what a token is
     samples: list[Sample] = field(default_factory=list)
@@ -223,11 +222,9 @@ X_AXES = {"steps": "step", "tokens": "{unit}s learned from", "seconds": "seconds
 
 @dataclass(frozen=True)
 class Scale:
-    """How runs are compared: at the same steps, tokens or seconds, on linear or logarithmic axes."""
+    """How runs are compared: at the same steps, tokens or seconds."""
 
     x: str = "steps"
-    log_x: bool = False
-    log_loss: bool = False
 
     def places(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
         """Where the run's losses and its evaluations are on the x axis."""

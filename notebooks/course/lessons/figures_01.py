@@ -137,10 +137,8 @@ class TokenizerLab(Lab):
         """The next run, with the tokens of this name, or else those that the menu says."""
         tokens = tokens or self.menu.value
         steps = max(1, round(self.characters / self.lengths[tokens] / self.base.tokens_per_step))
-        interval = self.base.eval_interval  # a preset's, or five times a run
-        interval = math.ceil(steps / 5) if interval == self.own.eval_interval else interval
         run = super().new_run(number, **settings)
-        run.config = replace(run.config, max_iters=steps, eval_interval=interval)
+        run.config = replace(run.config, max_iters=steps, eval_interval=math.ceil(steps / 5))
         run.settings, run.unit = {"tokens": tokens} | run.settings, self.data[tokens].tokenizer.unit
         return run
 
