@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gptlib import BPETokenizer, Dataset, Heartbeat, TrainConfig, Trainer, TrainStep, UserError
 from gptlib import sample as sample_program
@@ -168,6 +169,18 @@ def test_the_command_that_goes_on_does(toml, monkeypatch, capsys, words):
     train_program.main(shlex.split(command))
     shown = capsys.readouterr().out
     assert "step 6: loss" in shown and "step 4: loss" not in shown and "done" in shown
+
+
+def test_the_fastest_number_of_threads_is_measured_once_and_kept(toml, out, monkeypatch):
+    """Another number gives other last digits, so a resumed run has that of its beginning."""
+    before = torch.get_num_threads()
+    try:
+        for fastest, words in ((2, ["--max_iters=10"]), (1, ["--max_iters=12", "--init_from=resume"])):
+            monkeypatch.setattr(train_program, "fastest_threads", lambda fastest=fastest: fastest)
+            train_program.main([toml, "--threads=0", *words])
+            assert "threads = 2\n" in (out / "config.toml").read_text() and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_run_stopped_twice_names_the_same_command_again(toml, monkeypatch, capsys):

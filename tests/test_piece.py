@@ -1,26 +1,36 @@
 """Pieces of a program: the learner's where they are right, ours until then; and the table of results."""
 
+import inspect
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from course.exercise import SameAs
 from course.lessons import lesson_09 as lesson
+from course.lessons import program_09 as program
 from course.my_results import Results
-from course.piece import Piece, emptied
-from gptlib import Dataset, TrainConfig, Trainer, TrainStep
+from course.piece import Piece, whose
+from gptlib import GPT, Dataset, GPTConfig, TrainConfig, Trainer, TrainStep
+
+RIGHT = runpy.run_path(Path(__file__).parent / "right_answers" / "lesson_09.py")["RIGHT"]
+IMPORTS = "import numpy as np, torch\nfrom torch import nn\nimport torch.nn.functional as F"
 
 
 @pytest.fixture
-def pieces(monkeypatch):
-    monkeypatch.setattr(Piece, "all", [])
-    about = {"difficulty": 1, "minutes": 1, "hints": ("think",)}
-    double = SameAs(lambda x: 2 * x, [(3,)])
-    twice = Piece(name="twice", title="Twice", check=double, solution="def twice(x):\n    return 2 * x", **about)
-    four = SameAs(lambda x: 4 * x, [(3,)])
-    solution = "def four(x):\n    return twice(twice(x))"
-    return twice, Piece(name="four", title="Four times", check=four, solution=solution, **about)
+def pieces():
+    about = {"title": "Times", "difficulty": 1, "minutes": 1, "hints": ("think",)}
+    mistakes = {"squared": ("2 * x", "x * x"), "halved": ("2 * x", "x / 2")}
+    return Piece(twice, probe=lambda f: f(3), mistakes=mistakes, **about), Piece(four, probe=lambda f: f(3), **about)
+
+
+def twice(x):
+    return 2 * x
+
+
+def four(x):
+    return twice(twice(x))
 
 
 def written(source, name):
@@ -30,48 +40,56 @@ def written(source, name):
 
 
 def test_a_right_piece_is_used_and_a_missing_one_is_lent(pieces, capsys):
-    twice, _ = pieces
     mine, _ = written("def twice(x):\n    return x + x", "twice")
-    assert twice.use(mine) is mine and "1 of 2 pieces" in repr(Piece.whose())
+    assert pieces[0].use(mine) is mine and "1 of 2 pieces" in repr(whose(pieces))
     stub, names = written("def twice(x): ...", "twice")
-    assert twice.use(stub)(5) == 10 and names["twice"](5) == 10 and "0 of 2 pieces" in repr(Piece.whose())
+    assert pieces[0].use(stub)(5) == 10 and names["twice"](5) == 10 and "0 of 2 pieces" in repr(whose(pieces))
 
 
-def test_a_wrong_piece_is_told_and_lent(pieces, capsys):
-    wrong, _ = written("def twice(x):\n    return x * x", "twice")
+def test_a_wrong_piece_is_told_its_mistake_and_lent(pieces, capsys):
+    wrong, _ = written("def twice(x):\n    return x**2", "twice")
     assert pieces[0].use(wrong)(5) == 10
     said = capsys.readouterr().out
-    assert "gives 9, not 6" in said and "with our `twice`" in said
+    assert "squared" in said and "with our `twice`" in said
 
 
-def test_a_piece_may_call_an_earlier_one_that_was_never_written(pieces):
+def test_an_unknown_mistake_is_told_what_it_gives(pieces):
+    assert pieces[0].check(lambda x: 7).text == "it gives 7, not 6"
+
+
+def test_a_piece_may_call_another_that_was_never_written(pieces):
     mine, names = written("def four(x):\n    return twice(x) + twice(x)", "four")
     assert pieces[1].use(mine) is mine and names["twice"](1) == 2
 
 
-def test_a_piece_calls_the_learners_own_earlier_one(pieces):
+def test_a_piece_calls_the_learners_own(pieces):
     mine, names = written("def twice(x):\n    return 3 * x\ndef four(x):\n    return twice(x) + x", "four")
     assert pieces[1].use(mine) is mine and names["twice"](1) == 3
 
 
-def test_starters_are_the_solution_with_nothing_in_it():
-    source = "@decorated\nclass A(B):\n    def __init__(self, x):\n        super().__init__()\n        self.x = x"
-    assert emptied(source).splitlines()[-3:] == [
-        "    def __init__(self, x):",
-        "        super().__init__()",
-        "        ...",
-    ]
-    assert emptied("def f(a, b=1):\n    return a") == "def f(a, b=1):\n    ..."
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in RIGHT.items() for text in texts])
+def test_another_way_to_write_it_is_right_too(name, text):
+    names = {"__name__": "notebook", "torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+    answer = eval(text, names) if text.startswith("lambda") else written(f"{IMPORTS}\n{text}", name)[0]
+    assert repr(getattr(lesson, name).check(answer)).startswith("right")
+
+
+def test_a_model_with_names_of_its_own_gets_the_librarys_weights():
+    names = {"__name__": "notebook"}
+    exec("\n".join([IMPORTS, *(RIGHT[part][0] for part in ("SelfAttention", "MLP", "Block", "MyGPT"))]), names)
+    config = GPTConfig(vocab_size=16, block_size=16, n_layer=3, n_head=2, n_embd=32)  # two tables of one shape
+    library, mine = GPT(config), names["MyGPT"](config)
+    lesson.copy_weights(library, mine)
+    idx = torch.arange(16)[None]
+    assert torch.allclose(mine(idx), library(idx)[0], atol=1e-5)
+    again = GPT(config)
+    lesson.copy_weights(mine, again)
+    assert all(map(torch.equal, again.parameters(), library.parameters()))
 
 
 def test_the_whole_program_is_our_solutions():
-    names = {"__name__": "notebook"}
-    for piece in Piece.all:
-        piece.ours(names)
-    assert {piece.name for piece in Piece.all} <= set(names) and len(Piece.all) == 15
-    lines = [line for piece in Piece.all for line in piece.solution_source.splitlines() if line.strip()]
-    assert 100 <= len(lines) <= 150
-    assert lesson.Piece is Piece
+    lines = [line for piece in lesson.PIECES for line in piece.solution_source.splitlines() if line.strip()]
+    assert 90 <= len(lines) <= 150 and len(lesson.PIECES) == 15
 
 
 def beside_the_library(**changed):
@@ -80,8 +98,7 @@ def beside_the_library(**changed):
     settings = TrainConfig(n_layer=2, n_head=2, n_embd=32, block_size=16, batch_size=4, attention="naive", max_iters=40)
     settings = replace(settings, warmup_iters=5, log_interval=1, eval_interval=100, eval_iters=1, threads=1)
     names = {"__name__": "notebook"}
-    for piece in Piece.all:
-        piece.ours(names)
+    exec(inspect.getsource(program), names)
     names |= changed
     library = Trainer(settings, Dataset.from_text(text))
     mine = names["MyGPT"](settings.model_config(library.dataset.vocab_size))

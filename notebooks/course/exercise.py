@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,8 @@ def watch(function: Callable, name: str = "") -> Callable:
         shown = describe_call(name, args, kwargs)
         try:
             result = function(*args, **kwargs)
+        except (Wrong, _NotAttempted):
+            raise
         except NotImplementedError:
             raise _NotAttempted(f"`{name}` still raises NotImplementedError: write its body") from None
         except Exception as error:
@@ -304,7 +307,8 @@ class SameAs:
             return
         first = failures[0]
         call = describe_call(getattr(answer, "__name__", "your function"), inputs[first])
-        shown = f"`{call}` gives {describe(got[first])}, not {describe(wants[first])}"
+        given, wanted = describe(got[first]), describe(wants[first])
+        shown = f"`{call}` gives {given}, not {wanted if wanted != given else 'the same numbers as it should'}"
         reason = next((why for why, wrong in self.mistakes.items() if self._makes(wrong, inputs, got)), "")
         raise Wrong(f"{shown}: {reason}" if reason else shown)
 
@@ -328,18 +332,42 @@ class SameValue:
         want: the right value.
         mistakes: reason -> the value that somebody finds who makes this mistake.
         rel_tol: how far a number may be off; 0.05 suits one that is read off a plot.
+        read: brings other ways to write the same answer into the form of `want`.
     """
 
     want: Any
     mistakes: Mapping[str, Any] = field(default_factory=dict)
     rel_tol: float = 1e-4
+    read: Callable[[Any], Any] = lambda answer: answer
 
     def __call__(self, answer: Any) -> None:
         """Raise `Wrong` unless it is the same; with the reason, if it is that of a known mistake."""
-        if same(answer, self.want, self.rel_tol):
+        read = self.read(answer)
+        if same(read, self.want, self.rel_tol):
             return
-        reason = next((why for why, wrong in self.mistakes.items() if same(answer, wrong, self.rel_tol)), "")
+        reason = next((why for why, wrong in self.mistakes.items() if same(read, wrong, self.rel_tol)), "")
         raise Wrong(f"{describe(answer)} is not it" + (f": {reason}" if reason else ""))
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """A check for shuffled lines, each with a letter: `want` is their order, `because` why each precedes the next.
+
+    The answer may be a text or a list, in capitals or not.
+    """
+
+    want: str
+    because: Sequence[str]
+
+    def __call__(self, answer: Any) -> None:
+        """Raise `Wrong` for the first two neighbors of `want` that the answer has the other way round."""
+        order = "".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer)
+        order = "".join(filter(str.isalpha, order.upper()))
+        if sorted(order) != sorted(self.want.upper()):
+            raise Wrong(f"{describe(answer)} is not it: give each of the {len(self.want)} letters once")
+        for (first, then), reason in zip(pairwise(self.want.upper()), self.because, strict=True):
+            if order.index(first) > order.index(then):
+                raise Wrong(f"{describe(answer)} is not it: {reason}")
 
 
 # --- what the learner sees ------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Results(Shown):
         self.rows = [old for old in self.rows if any(old.get(name) != row.get(name) for name in names)] + [row]
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(self.path, json.dumps(self.rows, indent=1, ensure_ascii=False) + "\n")
+            atomic_write(self.path, json.dumps(self.rows, indent=1, ensure_ascii=False, default=float) + "\n")
         return self
 
     def __repr__(self) -> str:

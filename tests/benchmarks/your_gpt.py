@@ -2,11 +2,12 @@
 
     python tests/benchmarks/your_gpt.py --out notebooks/results/your_gpt.json
 
-The program is put together from the solutions of the lesson. Every change has the batches of the usual program; runs
+The program is that of the lesson's solutions. Every change has the batches of the usual program; runs
 that are in the file already are not repeated, and `--runs 1` adds one and ends.
 """
 
 import argparse
+import inspect
 import json
 import platform
 import time
@@ -15,8 +16,7 @@ from typing import Any
 
 import torch
 
-from course.lessons import lesson_09 as lesson
-from course.piece import Piece
+from course.lessons import program_09
 from gptlib import GPT, Dataset, TrainConfig
 from gptlib.files import atomic_write
 
@@ -30,16 +30,13 @@ CHARACTERS = 1_000_000
 def program(change: str) -> dict[str, Any]:
     """The names of the lesson's notebook, with one of them changed."""
     names: dict[str, Any] = {"__name__": "program"}
-    for piece in Piece.all:
-        piece.ours(names)
+    exec(inspect.getsource(program_09), names)
     if change == "squared ReLU":
         names["MLP"].forward = lambda self, x: self.c_proj(self.c_fc(x).relu() ** 2)
     if change == "rotary positions":
-        exec(lesson.rotate.solution_source, names)
         plain, rotate = names["attention"], names["rotate"]
         names["attention"] = lambda q, k, v: plain(rotate(q), rotate(k), v)
     if change == "Muon":
-        exec(lesson.make_muon.solution_source, names)
         names["make_optimizer"] = names["make_muon"]
     return names
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-import tiktoken
 
 from course.figures import BLUE, COLORS, GREY, VERMILION, Picture, new_figure
 from course.lab.controls import lay_out
@@ -18,7 +17,7 @@ from course.lab.runs import Run
 from course.landmarks import draw_landmarks, landmarks
 from gptlib.dataset import Dataset
 from gptlib.model import GPT
-from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
+from gptlib.tokenizer import BPETokenizer, Tokenizer
 from gptlib.trainer import Trainer
 
 # --- a text in pieces -----------------------------------------------------------------------------------
@@ -27,14 +26,10 @@ VISIBLE = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 TINTS = ("86,180,233", "230,159,0", "0,158,115", "204,121,167")  # of the course's colors, laid thinly over any theme
 
 
-def pieces(tokenizer: Tokenizer | tiktoken.Encoding, text: str) -> list[tuple[int, bytes]]:
+def pieces(tokenizer: Tokenizer, text: str) -> list[tuple[int, bytes]]:
     """The tokens of `text`: the number of each, and its bytes."""
-    match tokenizer:
-        case BPETokenizer():
-            return [(i, tokenizer.pieces[i]) for i in tokenizer.encode(text).tolist()]
-        case CharTokenizer():
-            return [(i, tokenizer.chars[i].encode()) for i in tokenizer.encode(text).tolist()]
-    return [(i, tokenizer.decode_single_token_bytes(i)) for i in tokenizer.encode_ordinary(text)]
+    known = tokenizer.pieces if isinstance(tokenizer, BPETokenizer) else [c.encode() for c in tokenizer.chars]
+    return [(i, known[i]) for i in tokenizer.encode(text).tolist()]
 
 
 def visible(piece: bytes) -> str:
@@ -48,7 +43,7 @@ def visible(piece: bytes) -> str:
 class Cut:
     """A text cut into its tokens, as the result of a cell: each in a frame and a tint, its number on hover."""
 
-    def __init__(self, tokenizer: Tokenizer | tiktoken.Encoding, text: str, title: str = ""):
+    def __init__(self, tokenizer: Tokenizer, text: str, title: str = ""):
         self.pieces = pieces(tokenizer, text)
         count = len(self.pieces)
         self.characters_per_token = len(text) / max(1, count)
