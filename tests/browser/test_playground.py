@@ -2,7 +2,6 @@
 
 import re
 
-import nbformat
 import pytest
 from test_live_lab import KERNEL_IS_IDLE, PATIENCE, RUN_A_NEW_CELL, RUN_ALL
 
@@ -87,23 +86,3 @@ def test_a_lab_runs_in_the_cell(page):
     page.locator(".jp-OutputArea-output img[alt*='finished at step 60']").wait_for()
     assert output.count() == 1  # redrawn in place
     page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
-
-
-def test_a_slow_cell_shows_its_progress_and_stores_nothing(browser, jupyter, served):
-    source = "import time\nfrom course.progress_bar import progress\n"
-    source += "for i in progress(range(60), 'counting'):\n    time.sleep(0.1)"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, served / "slow.ipynb")
-    page = browser.new_context().new_page()
-    page.set_default_timeout(PATIENCE * 1000)
-    page.goto(jupyter("slow.ipynb"))
-    page.wait_for_function(KERNEL_IS_IDLE)
-    page.evaluate(RUN_ALL)
-    page.locator(".gptlib-progress", has_text=re.compile(r"counting: \d+ of 60")).wait_for()
-    page.wait_for_function("() => window.ranAll !== undefined")
-    page.locator(".gptlib-progress").wait_for(state="detached")
-    assert page.locator(".jp-OutputArea-output").count() == 0
-    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    page.context.close()
