@@ -69,8 +69,8 @@ class Trainer:
     def finished(self) -> bool:
         """Whether there is nothing left to do: all steps done, or no better evaluation for `patience` of them."""
         config, state = self.config, self.state
-        out_of_patience = config.patience and state.evaluations_since_best >= config.patience
-        return state.step >= config.max_iters or bool(out_of_patience)
+        out_of_patience = 0 < config.patience <= state.evaluations_since_best
+        return state.step >= config.max_iters or out_of_patience
 
     @property
     def unsaved(self) -> bool:
