@@ -11,7 +11,7 @@ class KVCache:
         self.kept: dict[object, Tensor] = {}
 
     def append(self, name: object, new: Tensor, dim: int) -> Tensor:
-        """Keep what is new after what has been kept under this name; return all of it."""
+        """Keep `new` after what was kept under this name, such as (layer, "k") or (layer, "v"); return all of it."""
         self.kept[name] = torch.cat([self.kept[name], new], dim) if name in self.kept else new
         return self.kept[name]
 

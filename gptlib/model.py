@@ -205,7 +205,7 @@ class GPT(nn.Module):
             raise UserError(
                 f"{read + T} tokens do not fit into block_size = {self.config.block_size}; shorten the input"
             )
-        tokens = idx if cache is None else cache.append("tokens", idx, 1)
+        tokens = idx if cache is None else cache.append("tokens", idx, 1)  # smear and bigram look one token back
         x = self.embed(tokens)[:, -T:]
         if self.config.positions == "learned":
             x = x + self.wpe.weight[read : read + T]

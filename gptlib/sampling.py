@@ -11,7 +11,7 @@ from gptlib.kv_cache import KVCache
 from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer
 
-COLD = 1e-4  # from here on the logits divided by the temperature may be too large for a number
+GREEDY_BELOW = 1e-4  # from here on the logits divided by the temperature may be too large for a number
 
 
 @torch.inference_mode()
@@ -33,7 +33,7 @@ def generate(
 
     Args:
         prompt: tokens (B, T) with T at least 1; only the last block_size of them are read.
-        temperature: the logits are divided by it; 0, or less than `COLD`, always takes the likeliest token.
+        temperature: the logits are divided by it; 0, or less than `GREEDY_BELOW`, always takes the likeliest token.
         top_k: choose among the k likeliest tokens only.
         top_p: choose among the likeliest tokens that together have this probability (Holtzman et al. 2020, nucleus).
         generator: the random number generator; the global one if None.
@@ -61,7 +61,7 @@ def generate(
     try:
         for _ in range(max_new_tokens):
             logits = model.lm_head(model.hidden_states(new, cache)[:, -1])
-            token = choose(logits, temperature, top_k, generator, top_p)
+            token = sample_next_token(logits, temperature, top_k, generator, top_p)
             yield token
             new = token[:, None]
             window = torch.cat([window, new], dim=1)
@@ -72,7 +72,7 @@ def generate(
         model.train(was_training)
 
 
-def choose(
+def sample_next_token(
     logits: Tensor,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -80,7 +80,7 @@ def choose(
     top_p: float | None = None,
 ) -> Tensor:
     """One token for each row of logits (B, V) -> (B,)."""
-    if temperature < COLD:
+    if temperature < GREEDY_BELOW:
         return logits.argmax(dim=-1)
     logits, tokens = logits / temperature, None
     if top_p is not None or (top_k is not None and top_k < logits.size(-1)):

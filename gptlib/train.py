@@ -147,11 +147,11 @@ def stopped_by_signals(trainer: Trainer) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    earlier = {name: signal.signal(getattr(signal, name), stop) for name in names if hasattr(signal, name)}
+    previous = {name: signal.signal(getattr(signal, name), stop) for name in names if hasattr(signal, name)}
     try:
         yield
     finally:
-        for name, handler in earlier.items():
+        for name, handler in previous.items():
             signal.signal(getattr(signal, name), handler)
 
 

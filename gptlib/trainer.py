@@ -69,8 +69,8 @@ class Trainer:
     def finished(self) -> bool:
         """Whether there is nothing left to do: all steps done, or no better evaluation for `patience` of them."""
         config, state = self.config, self.state
-        patient = not config.patience or state.evaluations_since_best < config.patience
-        return state.step >= config.max_iters or not patient
+        out_of_patience = 0 < config.patience <= state.evaluations_since_best
+        return state.step >= config.max_iters or out_of_patience
 
     @property
     def unsaved(self) -> bool:
@@ -125,9 +125,11 @@ class Trainer:
         config, state, started = self.config, self.state, time.perf_counter()
         lr = learning_rate_at(state.step, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * (config.muon_lr / config.learning_rate if group["muon"] else 1.0)
+            group["lr"] = lr * (
+                config.muon_lr / config.learning_rate if group["muon"] else 1.0
+            )  # one schedule for both
 
-        loss = torch.zeros((), device=self.device)
+        loss = torch.zeros((), device=self.device)  # a tensor: reading it would wait for the GPU
         for i, (x, y) in enumerate(self.micro_batches(), start=1):
             with self.dist.grad_sync(self.forward, last=i == self.micro_steps):
                 with autocast(self.device, self.dtype):

@@ -400,7 +400,7 @@ def endless(x):
 
 
 def test_an_answer_that_loops_forever_is_stopped_with_a_sentence():
-    card = exercise_of(seconds=0.2).check(endless)
+    card = exercise(seconds=0.2).check(endless)
     assert card.outcome == Outcome.WRONG and "still at work after 0.2 s" in card.text
 
 
@@ -408,19 +408,14 @@ def test_an_interrupted_answer_is_a_sentence_too():
     def interrupted(x):
         raise KeyboardInterrupt
 
-    assert "interrupted" in exercise_of().check(interrupted).text
+    assert "interrupted" in exercise().check(interrupted).text
 
 
 def test_a_hint_in_the_same_cell_shows_the_verdict_too(monkeypatch):
-    exercise = exercise_of()
+    double = exercise()
     monkeypatch.setattr("course.exercise.current_execution", lambda: 7)
-    exercise.check(lambda x: x)
-    shown = repr(exercise.hint())
+    double.check(lambda x: x)
+    shown = repr(double.hint())
     assert shown.startswith("wrong: ") and "hint: 1 of" in shown
     monkeypatch.setattr("course.exercise.current_execution", lambda: 8)
-    assert repr(exercise.hint()).startswith("hint: ")
-
-
-def exercise_of(**options):
-    parts = {"name": "double", "title": "Twice", "difficulty": 1, "minutes": 1, "hints": ("a", "b"), "solution": ""}
-    return Exercise(**parts, check=SameAs(lambda x: 2 * x, inputs=[(1,)]), **options)
+    assert repr(double.hint()).startswith("hint: ")

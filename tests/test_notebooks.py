@@ -172,13 +172,6 @@ def shows_no_precise_number(notebook):
 
 
 @rule
-def shows_the_learner_s_own_number(notebook):
-    for number, cell in cells(notebook, "code"):
-        if re.search(r"\bclaim\(", cell.source):
-            yield f"cell {number} calls claim(...), which prints our number; measured(...) prints the learner's too"
-
-
-@rule
 def says_more_than_true(notebook):
     for number, _, output in outputs(notebook):
         for kind, text in texts(output):
@@ -322,7 +315,6 @@ BAD = [
     (shows_no_address_of_an_object, notebook_of(code("x", result({"text/plain": "<Lab at 0x7f3a2b1c>"})))),
     (shows_no_precise_number, notebook_of(code("loss", result({"text/plain": "1.8734"})))),
     (shows_no_precise_number, notebook_of(code("print(loss)", printed("val 1.873\n")))),
-    (shows_the_learner_s_own_number, notebook_of(code("claim('loss', loss, 2.1, within=0.1)", printed("loss: 2.1")))),
     (says_more_than_true, notebook_of(code("x == y", result({"text/plain": "True"})))),
     (says_more_than_true, notebook_of(code("print(x == y)", printed("equal?\nFalse\n")))),
     (keeps_predictions_out_of_its_cells, notebook_of(code("Lab(prediction=Prediction('?', ...))"))),

@@ -119,4 +119,4 @@ def test_what_the_lesson_counts_is_what_step_costs_counts(parts):
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         again = model(x, y)[1]
     assert loss == again
-    assert sum(size for place, size in kept.items() if place not in weights) == counted.now
+    assert sum(size for place, size in kept.items() if place not in weights) == counted.total

@@ -1,7 +1,6 @@
 """What is solved is kept, in the learner's own file, and a file that is no good harms no check."""
 
 import json
-import os
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +11,6 @@ import pytest
 from course import LESSONS, progress
 from course.course_map import COURSE_MAP, score
 from course.lessons import Choice, Exercise, Outcome, Question, Quiz, SameValue, lesson_03
-from gptlib import UserError
 
 NOTHING = {"exercises": [], "questions": []}
 
@@ -81,10 +79,6 @@ def test_the_file_lies_in_the_home_of_the_learner(monkeypatch):
     assert progress.progress_file() == Path.home() / ".gptlib" / "progress.json"
 
 
-def test_tests_keep_nothing():
-    assert os.environ[progress.VARIABLE] == "off"
-
-
 @pytest.mark.parametrize("content", ["", "not JSON", "[]", '{"exercises": 7}', '{"exercises": null}'])
 def test_a_damaged_file_is_told_once_and_kept_as_it_is(file, exercise, capsys, content):
     file.parent.mkdir()
@@ -101,15 +95,6 @@ def test_a_file_that_cannot_be_written_is_told_once(file, exercise, capsys):
         assert exercise.check(6).outcome == Outcome.RIGHT
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and told.startswith("your progress is not kept: cannot ") and file.name in told
-
-
-def test_an_unwritable_home_is_told_once(file, exercise, capsys, monkeypatch):
-    def refuse(path, content):
-        raise UserError(f"cannot write {path}: Read-only file system; choose another folder")
-
-    monkeypatch.setattr(progress, "atomic_write", refuse)
-    exercise.check(6), exercise.check(6)
-    assert capsys.readouterr().err.count("Read-only file system") == 1
 
 
 def test_no_home_is_told(monkeypatch, exercise, capsys):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gptlib import GPT, CharTokenizer, GPTConfig, UsageError, UserError, generate, sample_text
 from gptlib.kv_cache import KVCache
-from gptlib.sampling import choose, until
+from gptlib.sampling import sample_next_token, until
 
 TOKENIZER = CharTokenizer("abcdefghijk")
 
@@ -141,7 +141,7 @@ LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, 3.0])
 
 def frequencies(**options):
     torch.manual_seed(0)
-    return choose(LOGITS.repeat(20_000, 1), **options).bincount(minlength=5) / 20_000
+    return sample_next_token(LOGITS.repeat(20_000, 1), **options).bincount(minlength=5) / 20_000
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

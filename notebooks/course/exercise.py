@@ -23,7 +23,7 @@ import numpy as np
 from course import progress
 
 RANDOM_INPUTS = 10
-PATIENCE = 10.0  # seconds for one check: an answer that is still at work then loops forever, most likely
+PATIENCE = 10.0  # CPU seconds for one check: an answer that is still at work then loops forever, most likely
 
 
 class Wrong(Exception):
@@ -142,28 +142,31 @@ def current_execution() -> int | None:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stop what runs inside after `seconds`, or when the cell is interrupted, as the learner's `Wrong`.
+    """Stop what runs inside after so many CPU seconds, or when the cell is interrupted, as the learner's `Wrong`.
 
-    Only the main thread, in which cells run, can be interrupted; elsewhere there is no limit.
+    A busy computer has not cost the learner any of them. Only the main thread, in which cells run, can be
+    interrupted; elsewhere there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    over = threading.Event()
+    done, over, limit = threading.Event(), threading.Event(), time.process_time() + seconds
 
-    def interrupt() -> None:
-        over.set()
-        _thread.interrupt_main()
+    def watch_the_clock() -> None:
+        while not done.wait(0.1):
+            if time.process_time() > limit:
+                over.set()
+                _thread.interrupt_main()
+                return
 
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
+    clock = threading.Thread(target=watch_the_clock, daemon=True)
+    clock.start()
     try:
         try:
             yield
         finally:
-            timer.cancel()
-            timer.join()  # if it has just rung, the interrupt comes now
+            done.set()
+            clock.join()  # if it has just rung, the interrupt comes now
             if over.is_set():
                 time.sleep(0.01)
     except KeyboardInterrupt:
@@ -187,12 +190,10 @@ def watch(function: Callable, name: str = "") -> Callable:
         shown = describe_call(name, args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except (Wrong, _NotAttempted):
+        except (Wrong, _NotAttempted):  # what the check gave to the function has a word to say
             raise
         except NotImplementedError:
             raise _NotAttempted(f"`{name}` still raises NotImplementedError: write its body") from None
-        except Wrong:  # what the check gave to the function has a word to say
-            raise
         except Exception as error:
             if "ellipsis" in str(error):
                 raise _NotAttempted(f"`{name}` still has a `...` in it: replace it") from None

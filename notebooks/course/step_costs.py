@@ -8,7 +8,6 @@ whole (T, T) matrices); a GPU's kernels may keep less.
 
 import itertools
 import os
-import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ def count(config: TrainConfig, vocab_size: int) -> Summary:
         idx = torch.zeros(config.batch_size, config.block_size, dtype=torch.int64)
         with SavedActivationBytes(model) as kept, autocast(idx.device, pick_dtype(config.dtype, idx.device)):
             logits, loss = model(idx, idx)
-        activations = kept.now + (0 if kept.holds(logits) else bytes_of([logits]))
+        activations = kept.total + (0 if kept.holds(logits) else bytes_of([logits]))
         loss.backward()
         gradients = bytes_of(p.grad for p in model.parameters())
         optimizer.step()
@@ -119,39 +118,33 @@ def parameters_by_part(model: GPT) -> dict[str, int]:
 
 
 class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that forward passes keep for their backward passes: `with SavedActivationBytes(model) as kept`.
+    """Counts what a forward pass keeps for its backward pass: `with SavedActivationBytes(model) as kept`.
 
-    `kept.now` is what waits now, `kept.peak` the most at any moment. The weights are not counted, and no memory
-    is counted twice.
+    The weights are not counted, and no memory is counted twice.
     """
 
     def __init__(self, model: nn.Module):
-        super().__init__(self._keep, lambda kept: kept)
-        self._model = model  # held, so that nothing else can take the place of its weights
+        super().__init__(self._keep, lambda tensor: tensor)
         self._weights = {_memory_of(p) for p in model.parameters()}
-        self._holders: Counter[int] = Counter()
-        self.now = self.peak = 0
+        self._sizes: dict[int, int] = {}  # of each piece of memory
 
     def __enter__(self) -> "SavedActivationBytes":
         super().__enter__()
         return self
 
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return sum(self._sizes.values())
+
     def holds(self, tensor: Tensor) -> bool:
-        """Whether the tensor's memory is among what is kept now."""
-        return self._holders[_memory_of(tensor)] > 0
+        """Whether the tensor's memory is among what is kept."""
+        return _memory_of(tensor) in self._sizes
 
     def _keep(self, tensor: Tensor) -> Tensor:
-        kept, memory, size = tensor.detach(), _memory_of(tensor), tensor.untyped_storage().nbytes()
-        if memory not in self._weights:
-            self.now += size if not self._holders[memory] else 0
-            self.peak = max(self.peak, self.now)
-            self._holders[memory] += 1
-            weakref.finalize(kept, self._let_go, memory, size)  # when autograd does
-        return kept
-
-    def _let_go(self, memory: int, size: int) -> None:
-        self._holders[memory] -= 1
-        self.now -= size if not self._holders[memory] else 0
+        if (memory := _memory_of(tensor)) not in self._weights:
+            self._sizes[memory] = tensor.untyped_storage().nbytes()
+        return tensor.detach()
 
 
 def _memory_of(tensor: Tensor) -> int:

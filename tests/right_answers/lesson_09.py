@@ -161,7 +161,7 @@ RIGHT = {
         "lambda logits, targets: F.cross_entropy(logits.transpose(1, 2), targets)",
         "lambda z, y: (z.exp().sum(-1).log() - z.gather(2, y.unsqueeze(2)).squeeze(2)).mean()",
     ],
-    "make_optimizer": [BY_NAME],
+    "make_optimizer": [BY_NAME, BY_NAME.replace("ln_", "norm")],
     "train": [LISTED],
     "evaluate": [NUMPY],
     "save": [SAVE],

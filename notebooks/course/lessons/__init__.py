@@ -74,7 +74,8 @@ it must be given, and every reason of a `SameAs` or `SameValue` must be given to
     }
 
 An answer is an expression, or source code that defines the exercise's name, as `solution` does.
-Answers may use `math`, `np` and `torch`; a solution imports what it needs.
+Answers may use `math`, `np`, `torch`, `nn` and `F`; a solution imports what it needs.
+Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
 
 from course.exercise import Card, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
