@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser]
 CELL = """from course.lab import Lab, Prediction
 
 prediction = Prediction(
-    "You read 32 characters back instead of 64. What happens to a run?",
+    "You read 16 characters back instead of 64. What happens to a run?",
     ("It takes less time", "It takes more time"), answer=0, why="Fewer characters a step.", moves="block_size",
 )
 lab = Lab("eval_interval", "eval_iters", "log_interval", "block_size", prediction=prediction, max_iters=200)
@@ -27,7 +27,7 @@ PICTURE = Path(__file__).parents[2] / "notebooks" / "images" / "live_lab.png"
 LARGEST_PICTURE = 300 * 1024  # bytes
 SOON = 3.0  # seconds; 1 is what a reader should see, the rest is for a busy test machine
 PATIENCE = 180.0  # seconds, where the time is not the point
-LONG_RUN, SHORT_RUN = 128, 32  # block_size: some ten seconds, some seconds
+LONG_RUN, SHORT_RUN = 128, 16  # block_size: some ten seconds, some seconds
 
 STORED_ERRORS = ", ".join(
     f".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.{kind}']" for kind in ("stderr", "error")
