@@ -13,13 +13,8 @@ WRONG_ANSWERS = {
         ("lambda t, s, T: (t[s + 1 : s + T + 1], t[s : s + T])", "changed places"),
         ("lambda t, s, T: (t[s : s + T][:-1], t[s : s + T][1:])", "block_size + 1 tokens"),
         ("lambda t, s, T: (t[s : s + T], t[s + T])", "every position has a target"),
-        ("lambda t, s, T: (t[:T], t[1 : T + 1])", "front of the text"),
+        ("lambda t, s, T: (t[:T], t[1 : T + 1])", "gives"),
         ("lambda t, s, T: t[s : s + T]", "gives"),
-        ("lambda tokens, start, T: (tokens[start:T], tokens[start + 1 : T + 1])", "after `start`"),
-        (
-            "lambda tokens, start, T: (tokens[start : start + T], tokens[start + 1 : start + T])",
-            "one target is missing",
-        ),
     ],
     "causal_mask": [
         ("lambda size: torch.ones(size, size, dtype=torch.bool).tril(-1)", "nothing to look at"),

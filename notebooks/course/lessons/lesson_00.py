@@ -11,8 +11,8 @@ _TEXTS = ["to be or not to be", "the lord of the house of the rose", "alone, alo
 _TABLE = {"a": 0.2, "b": 0.5, "c": 0.3}
 
 predict_max_iters = Prediction(
-    "100 steps end at a loss of about 2.2. Where do 800 steps end, eight times as many?",
-    ("Near 0.3: an eighth of it", "Near 1.7", "Near 2.1: it has learned what there is to learn"),
+    "100 steps end at a loss of about 2.2. Where do 400 steps end, four times as many?",
+    ("Near 0.6: a quarter of it", "Near 1.8", "Near 2.1: it has learned what there is to learn"),
     answer=1,
     why="The easy things come first: which letters are frequent, which follow which. Each further tenth takes longer.",
 )

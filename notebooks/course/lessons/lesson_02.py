@@ -47,15 +47,6 @@ cut_window = Exercise(
             "that gives one target for the whole window; every position has a target of its own": (
                 lambda tokens, start, T: (tokens[start : start + T], tokens[start + T])
             ),
-            "that begins at the front of the text, not at `start`": (
-                lambda tokens, start, T: (tokens[:T], tokens[1 : T + 1])
-            ),
-            "that ends `block_size` after the front of the text; it should end `block_size` after `start`": (
-                lambda tokens, start, T: (tokens[start:T], tokens[start + 1 : T + 1])
-            ),
-            "one target is missing: the targets reach one token further than the inputs": (
-                lambda tokens, start, T: (tokens[start : start + T], tokens[start + 1 : start + T])
-            ),
         },
     ),
     hints=(
