@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from IPython.display import HTML
-from matplotlib.axes import Axes
 
 from course.figures import BLUE, COLORS, GREEN, GREY, VERMILION, Picture, new_figure, tidy
 from course.landmarks import draw_landmarks
@@ -37,30 +36,17 @@ def show_marked(texts: Mapping[str, tuple[str, set[int]]]) -> HTML:
 # --- curves ----------------------------------------------------------------------------------------------------
 
 
-def _draw_losses(ax: Axes, evaluations: Evaluations, split: str, name: str, style: dict) -> None:
-    """The first point alone, since nothing was measured between it and the second; the name at the end."""
-    at, losses = [e.step for e in evaluations], [getattr(e, split).mean for e in evaluations]
-    ax.plot(at[0], losses[0], **(style | {"ls": ""}))
-    ax.plot(at[1:], losses[1:], **style)
-    if name:
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
-        ax.annotate(name, (at[-1], losses[-1]), (5, 0), textcoords="offset points", va="center", fontsize=8.5,
-                    color=style["color"], bbox=box)  # fmt: skip
-
-
-def _finish(ax: Axes, marks: Mapping[str, float], top: float, last: int) -> None:
-    ax.set(xlabel="step", ylim=(0, top), xlim=(-0.03 * last, 1.32 * last))
-    draw_landmarks(ax, dict(marks))
-
-
-def plot_losses(evaluations: Evaluations, marks: Mapping[str, float], top: float = 5.4) -> Picture:
-    """Training and validation loss of one run."""
+def plot_losses(evaluations: Evaluations, marks: Mapping[str, float]) -> Picture:
+    """Training and validation loss of one run; nothing is drawn between the first two evaluations."""
     figure, ax = new_figure(7.2, 3.7)
-    _draw_losses(ax, evaluations, "train", "training", {"color": BLUE, "marker": "o", "ms": 3, "lw": 1.2})
-    _draw_losses(
-        ax, evaluations, "val", "validation", {"color": VERMILION, "marker": "s", "ms": 3, "lw": 1.4, "ls": "--"}
-    )
-    _finish(ax, marks, top, evaluations[-1].step)
+    at = [e.step for e in evaluations]
+    for split, name, color, style in (("train", "training", BLUE, "o-"), ("val", "validation", VERMILION, "s--")):
+        losses = [getattr(e, split).mean for e in evaluations]
+        ax.plot(at[0], losses[0], style[0], color=color, ms=3)
+        ax.plot(at[1:], losses[1:], style, color=color, ms=3, lw=1.3)
+        ax.annotate(f" {name}", (at[-1], losses[-1]), va="center", fontsize=8.5, color=color)
+    ax.set(xlabel="step", ylim=(0, 5.4), xlim=(-0.03 * at[-1], 1.32 * at[-1]))
+    draw_landmarks(ax, dict(marks))
     best = min(evaluations, key=lambda e: e.val.mean)
     ax.annotate(
         f"lowest: {best.val.mean:.2f}, step {best.step}",
@@ -204,9 +190,7 @@ def plot_one_batch(losses: Mapping[str, Sequence[float]]) -> Picture:
 # --- when to stop ---------------------------------------------------------------------------------------------------
 
 
-def plot_stops(
-    runs: Mapping[str, tuple[Evaluations, int | None]], marks: Mapping[str, float], top: float = 6.0
-) -> Picture:
+def plot_stops(runs: Mapping[str, tuple[Evaluations, int | None]], marks: Mapping[str, float]) -> Picture:
     """A panel for each run: both losses, and the evaluation (by its number) at which a rule ended it, if it did."""
     figure, _ = new_figure(9.0, 5.2)
     figure.clear()
@@ -226,9 +210,9 @@ def plot_stops(
             ax.axvspan(at[stop], at[-1], color=VERMILION, alpha=0.08, lw=0)
             ax.axvline(at[stop], color=VERMILION, lw=2)
         told.append(f"{name}: {said}, record {val[record]:.2f} at step {at[record]}, {val[-1]:.2f} at the end")
-        said += f"\n(the loss goes up to {max(val):.0f})" if max(val) > top else ""
+        said += f"\n(the loss goes up to {max(val):.0f})" if max(val) > 6 else ""
         ax.set_title(f"{name}: {said}", loc="left", fontsize=9)
-        ax.set(ylim=(0, top), xlabel="step")
+        ax.set(ylim=(0, 6), xlabel="step")
         for loss in marks.values():
             ax.axhline(loss, color=GREY, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1)
     draw_landmarks(axes[0][0], dict(marks))

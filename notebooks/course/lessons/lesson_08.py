@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
 from course.prediction import Prediction
 
 # --- predictions ------------------------------------------------------------------------------------------
@@ -21,27 +21,68 @@ predict_dtype = Prediction(
     why="The gradient of one batch is far noisier than the rounding (lesson 05). The time of a step is another matter.",
 )
 
+predict_fit = Prediction(
+    "GPT-2's smallest model has 124 million parameters, which are 0.5 GiB in float32. How much memory does a training "
+    "step with 48 windows of 1,024 tokens need?",
+    choices=("About 2 GiB: four numbers for each parameter", "About 10 GiB", "More than 40 GiB"),
+    answer=2,
+    why="What the forward pass keeps grows with batch_size, and so does the logits' gradient. What fits into 24 GiB?",
+    moves=None,
+)
+
+FORGOTTEN = Quiz(
+    "prediction",
+    [
+        Question(
+            "You resume with one entry of the checkpoint forgotten. Which one do you notice at once?",
+            [
+                Choice(
+                    "The step: the learning rate is wrong",
+                    "It is, and the batches are those of the beginning. But look for the jump: there is none.",
+                ),
+                Choice("The model: the loss jumps", "It starts from random weights again.", right=True),
+                Choice(
+                    "The optimizer: its first steps are wild",
+                    "A small bump, and gone soon. In the noise of a real log you would miss it.",
+                ),
+            ],
+        )
+    ],
+)
+
 # --- exercises --------------------------------------------------------------------------------------------
 
-training_flops = Exercise(
-    name="training_flops",
-    title="How much arithmetic is a run?",
+_DECISIONS = (
+    ("A", "leave it", "it saves 20 ms a step, 20 s in 1,000 steps, and costs 40 s. It would pay from 2,000 steps on"),
+    ("B", "take it", "all five runs are about 38 ms faster, and they differ by 3 ms at most"),
+    ("C", "measure again", "the runs of one kind differ by more than 30 ms, the two means by 4 ms. You can't tell yet"),
+)
+
+
+def _check_decisions(decisions: Any) -> Wrong | None:
+    if not isinstance(decisions, (list, tuple)) or len(decisions) != len(_DECISIONS):
+        return Wrong("give a list of three answers, for A, B and C")
+    known = ("take it", "leave it", "measure again")
+    for (name, right, why), said in zip(_DECISIONS, decisions, strict=True):
+        if said not in known:
+            return Wrong(f"{name}: {said!r} is none of the three: {', '.join(known)}")
+        if said != right:
+            return Wrong(f"{name}: {why}")
+    return None
+
+
+decisions = Exercise(
+    name="decisions",
+    title="Three measurements, three decisions",
     difficulty=1,
-    minutes=3,
-    check=SameAs(
-        lambda parameters, tokens: 6 * parameters * tokens,
-        inputs=[(800_000, 1_000_000), (10, 3)],
-        random_input=lambda rng: (rng.randint(1000, 10**6), rng.randint(1000, 10**6)),
-        mistakes={
-            "that is the forward pass alone; the backward pass costs twice as much again": lambda p, t: 2 * p * t,
-            "each parameter multiplies *and* adds: two operations, not one": lambda p, t: 3 * p * t,
-        },
+    minutes=5,
+    check=_check_decisions,
+    hints=(
+        "First compare the difference with the spread: how far apart are five runs of the *same* kind?",
+        "If there is a gain: how many seconds does it save in 1,000 steps, and what does it cost once?",
     ),
-    hints=("2 operations for each parameter and token forward, twice as many backward.",),
-    solution="""
-        def training_flops(parameters, tokens):
-            return 6 * parameters * tokens
-    """,
+    solution='decisions = ["leave it", "take it", "measure again"]',
+    starter="decisions = [..., ..., ...]  # A, B, C",
 )
 
 bytes_needed = Exercise(
@@ -61,6 +102,9 @@ bytes_needed = Exercise(
             ),
             "there are four numbers of 4 bytes for each parameter: weight, gradient, and AdamW's two": (
                 lambda p, s, b, t, v: 4 * p + s * b + 4 * b * t * v
+            ),
+            "the logits' gradient is that of one sequence there; the batch has `batch_size` of them": (
+                lambda p, s, b, t, v: 16 * p + s * b + 4 * t * v
             ),
             "a float32 has 4 bytes: the logits' gradient too": lambda p, s, b, t, v: 16 * p + s * b + b * t * v,
         },
@@ -85,20 +129,28 @@ bytes_needed = Exercise(
     """,
 )
 
+_BEFORE = (  # this line must come before that one
+    ("D", "A", "backward needs a loss: the forward pass comes first"),
+    ("A", "F", "backward must come before anything is done to the gradients"),
+    ("F", "B", "the gradients are still multiplied by the scale when they are clipped: unscale first"),
+    ("B", "E", "the step comes after clipping, or the clipping does nothing"),
+    ("E", "C", "update changes the scale; do it after the step that used the old one"),
+)
+
+
+def _check_order(order: Any) -> Wrong | None:
+    letters = "".join(order).replace(" ", "").upper() if isinstance(order, (str, list, tuple)) else ""
+    if sorted(letters) != list("ABCDEF"):
+        return Wrong("write the six letters as one word, each once")
+    return next((Wrong(why) for a, b, why in _BEFORE if letters.index(a) > letters.index(b)), None)
+
+
 order = Exercise(
     name="order",
     title="Put these lines in order",
     difficulty=2,
     minutes=5,
-    check=SameValue(
-        "DAFBEC",
-        mistakes={
-            "the gradients are still multiplied by the scale when they are clipped: unscale first": "DABFEC",
-            "update changes the scale; do it after the step that used the old one": "DAFBCE",
-            "backward must come before anything is done to the gradients": "DFABEC",
-            "the step comes after clipping, or the clipping does nothing": "DAFEBC",
-        },
-    ),
+    check=_check_order,
     hints=(
         "The loss is multiplied before backward. Clipping wants gradients of their true size.",
         "First D, then A; at the end `step`, then `update`.",
@@ -106,25 +158,26 @@ order = Exercise(
     solution='order = "DAFBEC"',
 )
 
+_MISSING = {
+    "save_a": ("optimizer", "`optimizer.param_groups` holds the settings, not the two averages"),
+    "save_b": ("rng", "the seed is where the random numbers began, not where they are now"),
+    "save_c": ("step", "`len(optimizer.param_groups)` is 1, whatever the step is"),
+}
+
+
+def _check_missing(missing: Any) -> Wrong | None:
+    if not isinstance(missing, dict) or missing.keys() != _MISSING.keys():
+        return Wrong("answer with a dictionary for save_a, save_b and save_c, like the one in the text")
+    wrong = [f"look at `{name}` again: {why}" for name, (entry, why) in _MISSING.items() if missing[name] != entry]
+    return Wrong(wrong[0]) if wrong else None
+
+
 missing = Exercise(
     name="missing",
     title="Three checkpoints, three gaps",
     difficulty=2,
     minutes=6,
-    check=SameValue(
-        {"save_a": "optimizer", "save_b": "rng", "save_c": "step"},
-        mistakes={
-            "look at `save_c` again: `len(losses)` would be right, `len(optimizer.param_groups)` is 1": (
-                {"save_a": "optimizer", "save_b": "rng", "save_c": "rng"}
-            ),
-            "look at `save_a` again: `optimizer.param_groups` holds the settings, not the two averages": (
-                {"save_a": "step", "save_b": "rng", "save_c": "step"}
-            ),
-            "look at `save_b` again: the seed is where the random numbers began, not where they are now": (
-                {"save_a": "optimizer", "save_b": "step", "save_c": "step"}
-            ),
-        },
-    ),
+    check=_check_missing,
     hints=(
         "Each function has four entries, and one of them does not hold what its name says.",
         "AdamW's two averages are in `optimizer.state_dict()`, the random numbers in `torch.get_rng_state()`.",
@@ -139,7 +192,7 @@ def _mean(gradients: list) -> list:
 
 def _random_gradients(rng: Any) -> tuple[list]:
     generator = torch.Generator().manual_seed(rng.randint(0, 10**6))
-    return ([[torch.randn(size, generator=generator) for size in (2, 3)] for _ in range(rng.randint(2, 4))],)
+    return ([[torch.randn(size, generator=generator) for size in (3, 1)] for _ in range(rng.randint(2, 4))],)
 
 
 all_reduce_mean = Exercise(
@@ -153,6 +206,12 @@ all_reduce_mean = Exercise(
         random_input=_random_gradients,
         mistakes={
             "that is the sum; each process wants the mean": lambda g: [sum(parts) for parts in zip(*g, strict=True)],
+            "that averages what one process has; average each gradient over the processes, `zip(*gradients)`": (
+                lambda g: [sum(parts) / len(parts) for parts in g]
+            ),
+            "that is one number for each gradient; its numbers stay apart: `.mean(dim=0)`": (
+                lambda g: [torch.stack(parts).mean() for parts in zip(*g, strict=True)]
+            ),
         },
     ),
     hints=(
@@ -183,6 +242,9 @@ speedup = Exercise(
             "that leaves out the exchange of gradients, which costs `sync` seconds however many they are": (
                 lambda compute, sync, processes: float(processes)
             ),
+            "`sync` is what the whole exchange takes, however many take part": (
+                lambda compute, sync, processes: compute / (compute / processes + sync * (processes - 1))
+            ),
             "one process alone has nobody to exchange gradients with: no `sync` there": (
                 lambda compute, sync, processes: compute / (compute / processes + sync)
             ),
@@ -211,7 +273,7 @@ speedup = Exercise(
     """,
 )
 
-EXERCISES = [training_flops, bytes_needed, order, missing, all_reduce_mean, speedup]
+EXERCISES = [decisions, bytes_needed, order, missing, all_reduce_mean, speedup]
 
 # --- questions --------------------------------------------------------------------------------------------
 
