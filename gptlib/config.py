@@ -122,7 +122,7 @@ class TrainConfig(Architecture):
     dtype: str = setting("auto", "precision of the forward pass", choices=("auto", "float32", "bfloat16", "float16"))
     parallel: str = setting("ddp", "each process holds the model (ddp) or a shard (fsdp)", choices=("ddp", "fsdp"))
     compile: bool = setting(False, "torch.compile the model (worth it on GPUs)")
-    threads: int = setting(0, "CPU threads; 0: torch decides", at_least=0)
+    threads: int = setting(0, "CPU threads; 0: as many as are fastest when the command starts", at_least=0)
 
     wandb_log: bool = setting(False, "log to Weights & Biases too (pip install wandb)")
     wandb_project: str = setting("gptlib", "its project there")

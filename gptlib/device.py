@@ -1,9 +1,11 @@
 """Device and precision: the few choices that depend on the machine."""
 
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from gptlib.errors import UsageError
@@ -34,6 +36,28 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: matrix products in `dtype`, weights in float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def fastest_threads(repeats: int = 5) -> int:
+    """How many CPU threads compute fastest just now, measured in a tenth of a second.
+
+    Beside a busy program two threads can be ten times slower than one, because each waits for the other.
+    """
+    x, w = torch.ones(768, 128), torch.ones(512, 128)  # no random numbers: a run's own come from the same source
+    before, best = torch.get_num_threads(), (float("inf"), 1)
+    if before == 1:
+        return 1
+    for threads in sorted({1, before}):
+        torch.set_num_threads(threads)
+        times = []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            for _ in range(8):
+                F.gelu(F.linear(x, w))
+            times.append(time.perf_counter() - start)
+        best = min(best, (sorted(times[1:])[repeats // 2], threads))  # the first one only warms up
+    torch.set_num_threads(before)
+    return best[1]
 
 
 def set_float32_precision(device: torch.device, dtype: torch.dtype) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from gptlib.config import Settings, read_command_line, setting
-from gptlib.device import pick_device
+from gptlib.device import fastest_threads, pick_device
 from gptlib.errors import UserError, run_cli
 from gptlib.run_folder import load_model
 from gptlib.sampling import generate, until
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     device = pick_device(config.device)
     model, saved = load_model(config.out_dir)
     model.to(device)
+    torch.set_num_threads(fastest_threads())
     start, stop = read_start(config.start), config.stop.replace(r"\n", "\n").replace(r"\t", "\t")
     prompt = torch.from_numpy(saved.tokenizer.prompt(start))[None]
     generator = torch.Generator(device).manual_seed(config.seed)

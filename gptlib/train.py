@@ -4,12 +4,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tqdm import tqdm
 
 from gptlib.config import TrainConfig, read_command_line
+from gptlib.device import fastest_threads
 from gptlib.distributed import init_distributed
 from gptlib.errors import UserError, discard_stdout, first_line, is_out_of_memory, quoted, run_cli
 from gptlib.events import Evaluation, Event, Heartbeat, Saved, TrainStep
@@ -116,6 +117,8 @@ def main(argv: list[str] | None = None) -> None:
                 f"the run in {config.out_dir} is at step {trainer.step} of {config.max_iters}, nothing to do; "
                 f"{more} continues it"
             )
+        if trainer.device.type == "cpu" and not trainer.config.threads:
+            trainer.config = replace(trainer.config, threads=fastest_threads())
         with stopped_by_signals(trainer), ExitStack() as stack:
             wanted = [*([WandbLog] if config.wandb_log else []), ProgressBar] if dist.is_main else []  # one process
             consumers = [stack.enter_context(closing(kind(trainer))) for kind in wanted]

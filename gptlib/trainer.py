@@ -232,5 +232,7 @@ class Trainer:
             if saved.scaler and self.scaler.is_enabled():
                 self.scaler.load_state_dict(saved.scaler)
             self.state = saved.state
+            threads = config.threads or saved.config.get("threads", 0)  # another number gives other last digits
+            self.config = replace(config, threads=threads)
             self.folder.resume(saved)
         self.dist.barrier()  # all ranks have read before anything is written

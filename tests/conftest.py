@@ -9,16 +9,27 @@ import torch
 
 from gptlib import Dataset, TrainConfig, UserError
 
-# Longest first. Their tests train for seconds, start processes, drive a lab or a browser. `make check` leaves them out,
-# and single tests that are marked as slow.
+# Longest first. Their tests train for seconds, start processes, draw many figures, drive a lab or a browser.
+# `make check` leaves them out, and single tests that are marked as slow.
 SLOW = (
     "browser",
+    "notebooks",
     "test_distributed",
     "test_prepare",
     "test_cli",
-    "test_probes_scaling",
-    "test_kill",
     "test_live",
+    "test_kill",
+    "test_probes_scaling",
+    "test_museum",
+    "test_plays",
+    "test_step_costs",
+    "test_figures_01",
+    "test_figures_06",
+    "test_figures_07",
+    "test_probes_accumulation",
+    "test_probes_context",
+    "test_execute_notebooks",
+    "test_doctor",
 )
 TINY = {
     "block_size": 8,
@@ -55,9 +66,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """Longest first: whoever got the longest file last would keep the other workers waiting."""
-    place = {name: i for i, name in enumerate(SLOW)}
-    names = {item: "browser" if item.path.parent.name == "browser" else item.path.stem for item in items}
-    items.sort(key=lambda item: place.get(names[item], len(SLOW)))
+    folders = ("browser", "notebooks")
+    names = {item: item.path.parent.name if item.path.parent.name in folders else item.path.stem for item in items}
+    items.sort(key=lambda item: SLOW.index(names[item]) if names[item] in SLOW else len(SLOW))
     for item in items:
         if names[item] in SLOW:
             item.add_marker("slow")

@@ -73,7 +73,7 @@ def test_figures_are_named_without_numbers_and_described_with_them(run):
     stored = json.loads((ROOT / "notebooks" / "results" / "capacity.json").read_text(encoding="utf-8"))
     pictures = [
         figures.plot_losses(run, MARKS),
-        figures.plot_runs({"one": run, "two": run}, MARKS),
+        figures.plot_remedies(run, stored["remedies"], MARKS),
         figures.plot_copying(run, {0: 0.0, 20: 0.6}, 0.01),
         figures.plot_temperatures({"one": {1.0: 2.6, 2.0: 2.8}, "two": {1.0: 3.9, 2.0: 2.9}}),
         figures.plot_baseline({4000: [8, 9], 40_000: [12, 11]}, {4000: [0.0, 0.1], 40_000: [0.2, 0.3]}),

@@ -50,6 +50,7 @@ def test_html_has_the_same_and_escapes_it():
     assert GLOSSARY._repr_mimebundle_()["text/plain"].startswith("<glossary: block_size, batch_size")
 
 
+@pytest.mark.slow
 def test_python_m_prints_it():
     run = subprocess.run([sys.executable, "-m", "course.glossary"], capture_output=True, check=True, encoding="utf-8")
     assert run.stdout.strip() == GLOSSARY.markdown() and not run.stderr

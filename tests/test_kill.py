@@ -16,13 +16,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP)
 PLAN = {"eval_interval": 5, "log_interval": 1, "dropout": 0.2, "schedule": "constant", "threads": 1}
 
 
-def checked_log(path):
+def checked_log(path, hits):
     """The events, after a look at every line: only a last one may be cut short, and those that were earlier."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     broken = [line for line in lines if line and not line.endswith("}")]
-    assert len(broken) <= KILLS and all(json.loads(line) for line in lines if line and line not in broken)
+    assert len(broken) <= hits and all(json.loads(line) for line in lines if line and line not in broken)
     return read_log(path)
 
 
@@ -42,7 +42,7 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
     out, chance, hits, step = tmp_path / "out", random.Random(7), 0, 0
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
     log = out / "log.jsonl"
-    while hits < KILLS:
+    while hits < KILLS or step <= KILLS:  # a busy machine gets less far between two
         init_from = "resume" if steps_in(out) else "scratch"
         run = start_training([*words, "--max_iters=1000000", f"--init_from={init_from}"], tmp_path / "said")
         begun = log.stat().st_size if log.exists() else 0
@@ -54,11 +54,10 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
         os.kill(run.pid, signum)
         assert exit_code(run) in (0, 130, -signum), (tmp_path / "said").read_text()[-2000:]
         hits += 1
-        saved = [event for event in checked_log(log) if event["event"] == "Saved"]
+        saved = [event for event in checked_log(log, hits) if event["event"] == "Saved"]
         said_to_be_saved = [event["step"] for event in saved]
         before, step = step, load_checkpoint(out, prefer="latest").state.step if said_to_be_saved else 0
         assert step >= max([before, *said_to_be_saved[-1:]])
-    assert step > KILLS
     config = tiny(**PLAN, max_iters=step + 10, out_dir=str(tmp_path / "whole"))
     whole = Trainer(config, Dataset.open(prepared))
     list(whole)
@@ -67,7 +66,7 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
     end = load_checkpoint(out, prefer="latest")
     assert end.state == whole.state
     assert {name: tensor.numpy().tobytes() for name, tensor in end.weights.items()} == bits(whole.model)
-    assert what_counts(checked_log(log)) == what_counts(read_log(tmp_path / "whole" / "log.jsonl"))
+    assert what_counts(checked_log(log, hits)) == what_counts(read_log(tmp_path / "whole" / "log.jsonl"))
 
 
 @pytest.fixture
@@ -148,6 +147,6 @@ def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, pr
     assert [path.name for path in out.glob(".*")] == [".lock"]
     third = start_training([*words, "--init_from=resume"], tmp_path / "third")
     assert exit_code(third) == 0 and load_checkpoint(out, prefer="latest").state.step == 20
-    assert [event["step"] for event in checked_log(out / "log.jsonl") if event["event"] == "TrainStep"] == list(
+    assert [event["step"] for event in checked_log(out / "log.jsonl", 1) if event["event"] == "TrainStep"] == list(
         range(20)
     )

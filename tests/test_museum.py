@@ -1,6 +1,7 @@
 """The bug museum of lesson 05: each bug shows its own symptom, each curve is that of a real run."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,12 @@ def text():
 @pytest.fixture(scope="module")
 def run(text):
     shape = GPTConfig(vocab_size=text.vocab_size, block_size=32, n_layer=1, n_head=4, n_embd=64)
-    return lambda program, steps=24, draw=museum.windows: np.array(museum.run(program, shape, text, draw, steps))
+
+    def run(program, steps=24, draw=museum.windows):
+        with warnings.catch_warnings(action="ignore"):  # PyTorch notices a schedule that steps before the optimizer
+            return np.array(museum.run(program, shape, text, draw, steps))
+
+    return run
 
 
 @pytest.mark.parametrize("exhibit", PROGRAMS, ids=NAMES)
@@ -78,15 +84,6 @@ def test_the_notebook_shows_each_program_as_it_is():
     cells = ["".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]]
     for program in PROGRAMS:
         assert sum(program.buggy in cell for cell in cells) == 1, program.name
-
-
-def test_the_schedule_falls_to_zero_and_then_below():
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
-    schedule, rates = museum.Schedule(optimizer, 4), []
-    for _ in range(6):
-        rates.append(optimizer.param_groups[0]["lr"])
-        schedule.step()
-    assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0, -0.1])
 
 
 def test_a_repaired_program_lies_on_the_right_curve(run):

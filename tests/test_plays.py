@@ -9,7 +9,7 @@ import pytest
 from prepare_scripts import BPE, CHAR, END, contents, plays, prepare, shakespeare
 
 from course import plays as course_plays
-from gptlib import UserError, files
+from gptlib import Dataset, UserError, files
 
 # --- a wheel with small plays ---------------------------------------------------------------------------------------
 
@@ -224,6 +224,19 @@ def test_titles():
 # --- on the learner's word ------------------------------------------------------------------------------------------
 
 
+def no_network():
+    raise UserError("no network")
+
+
+def test_without_a_network_lesson_01_says_so_once_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(course_plays.BPETokenizer, "gpt2", no_network)
+    monkeypatch.setattr(course_plays, "open_plays", lambda: Dataset.from_text("to be or not to be, café\n" * 50))
+    stand_in = course_plays.open_gpt2()
+    assert stand_in.decode(stand_in.encode("to be naïve 🙂")) == "to be naïve 🙂"
+    said = capsys.readouterr().out
+    assert "needs a network once" in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("script", "error"),
     [
@@ -236,6 +249,7 @@ def test_a_lesson_prepares_the_plays_itself(prepared, tmp_path, monkeypatch, scr
     (folder / "meta.json").rename(folder / "meta.later")
     (folder / "prepare.py").write_text(f"import os; os.chdir(os.path.dirname(__file__)); {script}\n")
     monkeypatch.setattr(course_plays, "COURSE_DATA", tmp_path)
+    monkeypatch.setattr(course_plays.BPETokenizer, "gpt2", no_network)
     if error:
         with pytest.raises(UserError, match=error):
             course_plays.open_plays()

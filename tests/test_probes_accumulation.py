@@ -66,20 +66,22 @@ def test_lines_end_at_their_line_break():
 
 def test_figures_say_what_they_show():
     curve = [4.0, 3.0, 2.5]
-    rates = {4: {1e-3: 2.5, 2e-3: 2.4}, 16: {1e-3: 2.6, 2e-3: 2.5}}
+    losses = {"4": {"0.001": curve, "0.002": [3.9, 2.6, 2.4]}, "16": {"0.001": curve, "0.002": curve}}
     pictures = [
         figures.plot_twins(curve, curve),
         figures.plot_splits({"(4, 1)": curve, "(2, 2)": curve}, {"guessing": 4.1}),
         figures.plot_costs({"(4, 1)": 2.0, "late": 2.0}, 1.0, {"(4, 1)": [0.01, 0.02]}),
         figures.plot_museum([curve] * 6, [curve] * 6, curve),
         figures.plot_noise({"young": {8: 1.0, 32: 0.5}}),
-        figures.plot_rates({"little text": rates, "much text": {"4": {"0.001": 2.0, "0.002": 2.1}}}),
+        figures.plot_batches(losses, 2.5),
         figures.plot_butterfly({"two splits": [1e-7, 0.0, 1e-5]}),
     ]
     for picture in pictures:
         assert picture.png.startswith(b"\x89PNG") and len(picture.alt) > 20
     assert len({picture.name for picture in pictures}) == len(pictures)
-    assert "as long as the gradient with 8 sequences" in pictures[4].alt and "2.40 with 0.002" in pictures[5].alt
+    assert (
+        "as long as the gradient with 8 sequences" in pictures[4].alt and "4 a step: 2.97 with 0.002" in pictures[5].alt
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,10 @@ def test_the_figures_of_lesson_02_are_drawn_and_described():
         "block_size 4: c": figures_02.plot_next(tokenizer, answers),
         "21 squares": figures_02.plot_window("Juliet:"),
         "2.46 with 1": figures_02.plot_loss_by_position(curves, errors, [3.2, 2.46, 2.03, 1.74, 1.61]),
-        "1500 steps": figures_02.plot_block_sizes(results("context")),
-        "Counting, four before": figures_02.plot_counting_and_gpt(results("context")),
+        "Counting, 4 before: 1.90, 1.70": figures_02.plot_counting_and_gpt(
+            {1000: torch.tensor([2.2, 2.3]), 2000: torch.tensor([1.8])},
+            {1000: [3.2, 2.5, 2.1, 1.9, 1.9, 1.9], 2000: [3.2, 2.5, 2.0, 1.8, 1.7, 1.7]},
+        ),
         "by factors of 2.0, 2.0": figures_02.plot_costs(kept, {key: [0.01, 0.02] for key in kept}),
     }
     are_drawn(pictures)

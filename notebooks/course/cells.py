@@ -4,34 +4,12 @@ import time
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from IPython import get_ipython
 
+from gptlib.device import fastest_threads
 from gptlib.errors import UserError
 
 LOOK_AGAIN = 30.0  # seconds
-
-
-def fastest_threads(repeats: int = 5) -> int:
-    """How many CPU threads compute fastest just now, measured in a tenth of a second.
-
-    Beside a busy browser two threads can be ten times slower than one, because each waits for the other.
-    """
-    x, w = torch.ones(768, 128), torch.ones(512, 128)  # no random numbers: a run's own come from the same source
-    before, best = torch.get_num_threads(), (float("inf"), 1)
-    if before == 1:
-        return 1
-    for threads in sorted({1, before}):
-        torch.set_num_threads(threads)
-        times = []
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            for _ in range(8):
-                F.gelu(F.linear(x, w))
-            times.append(time.perf_counter() - start)
-        best = min(best, (sorted(times[1:])[repeats // 2], threads))  # the first one only warms up
-    torch.set_num_threads(before)
-    return best[1]
 
 
 @cache

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from course import progress
 
 RANDOM_INPUTS = 10
-PATIENCE = 10.0  # seconds for one check: an answer that is still at work then loops forever, most likely
+PATIENCE = 10.0  # CPU seconds for one check: an answer that is still at work then loops forever, most likely
 
 
 class Wrong(Exception):
@@ -141,28 +142,31 @@ def current_execution() -> int | None:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stop what runs inside after `seconds`, or when the cell is interrupted, as the learner's `Wrong`.
+    """Stop what runs inside after so many CPU seconds, or when the cell is interrupted, as the learner's `Wrong`.
 
-    Only the main thread, in which cells run, can be interrupted; elsewhere there is no limit.
+    A busy computer has not cost the learner any of them. Only the main thread, in which cells run, can be
+    interrupted; elsewhere there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    over = threading.Event()
+    done, over, limit = threading.Event(), threading.Event(), time.process_time() + seconds
 
-    def interrupt() -> None:
-        over.set()
-        _thread.interrupt_main()
+    def watch_the_clock() -> None:
+        while not done.wait(0.1):
+            if time.process_time() > limit:
+                over.set()
+                _thread.interrupt_main()
+                return
 
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
+    clock = threading.Thread(target=watch_the_clock, daemon=True)
+    clock.start()
     try:
         try:
             yield
         finally:
-            timer.cancel()
-            timer.join()  # if it has just rung, the interrupt comes now
+            done.set()
+            clock.join()  # if it has just rung, the interrupt comes now
             if over.is_set():
                 time.sleep(0.01)
     except KeyboardInterrupt:
@@ -186,7 +190,7 @@ def watch(function: Callable, name: str = "") -> Callable:
         shown = describe_call(name, args, kwargs)
         try:
             result = function(*args, **kwargs)
-        except (Wrong, _NotAttempted):
+        except (Wrong, _NotAttempted):  # what the check gave to the function has a word to say
             raise
         except NotImplementedError:
             raise _NotAttempted(f"`{name}` still raises NotImplementedError: write its body") from None
@@ -306,7 +310,8 @@ class SameAs:
             return
         first = failures[0]
         call = describe_call(getattr(answer, "__name__", "your function"), inputs[first])
-        shown = f"`{call}` gives {describe(got[first])}, not {describe(wants[first])}"
+        given, wanted = describe(got[first]), describe(wants[first])
+        shown = f"`{call}` gives {given}, not {wanted if wanted != given else 'the same numbers as it should'}"
         reason = next((why for why, wrong in self.mistakes.items() if self._makes(wrong, inputs, got)), "")
         raise Wrong(f"{shown}: {reason}" if reason else shown)
 
@@ -330,18 +335,42 @@ class SameValue:
         want: the right value.
         mistakes: reason -> the value that somebody finds who makes this mistake.
         rel_tol: how far a number may be off; 0.05 suits one that is read off a plot.
+        read: brings other ways to write the same answer into the form of `want`.
     """
 
     want: Any
     mistakes: Mapping[str, Any] = field(default_factory=dict)
     rel_tol: float = 1e-4
+    read: Callable[[Any], Any] = lambda answer: answer
 
     def __call__(self, answer: Any) -> None:
         """Raise `Wrong` unless it is the same; with the reason, if it is that of a known mistake."""
-        if same(answer, self.want, self.rel_tol):
+        read = self.read(answer)
+        if same(read, self.want, self.rel_tol):
             return
-        reason = next((why for why, wrong in self.mistakes.items() if same(answer, wrong, self.rel_tol)), "")
+        reason = next((why for why, wrong in self.mistakes.items() if same(read, wrong, self.rel_tol)), "")
         raise Wrong(f"{describe(answer)} is not it" + (f": {reason}" if reason else ""))
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """A check for shuffled lines, each with a letter: `want` is their order, `because` why each precedes the next.
+
+    The answer may be a text or a list, in capitals or not.
+    """
+
+    want: str
+    because: Sequence[str]
+
+    def __call__(self, answer: Any) -> None:
+        """Raise `Wrong` for the first two neighbors of `want` that the answer has the other way round."""
+        order = "".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer)
+        order = "".join(filter(str.isalpha, order.upper()))
+        if sorted(order) != sorted(self.want.upper()):
+            raise Wrong(f"{describe(answer)} is not it: give each of the {len(self.want)} letters once")
+        for (first, then), reason in zip(pairwise(self.want.upper()), self.because, strict=True):
+            if order.index(first) > order.index(then):
+                raise Wrong(f"{describe(answer)} is not it: {reason}")
 
 
 # --- what the learner sees ------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
-"""The plays that the lessons read."""
+"""What the lessons read: Shakespeare's plays, and GPT-2's vocabulary."""
 
 import subprocess
 import sys
+from contextlib import suppress
 
 from gptlib.dataset import COURSE_DATA, Dataset
 from gptlib.errors import UserError
+from gptlib.tokenizer import BPETokenizer
 
 
 def open_plays() -> Dataset:
@@ -19,4 +21,19 @@ def open_plays() -> Dataset:
         if script.returncode:
             reason = (script.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
             raise UserError(f"could not prepare the plays: {reason}")
+        with suppress(UserError):
+            BPETokenizer.gpt2()  # while there is a network: lesson 01 needs it
     return Dataset.open(folder)
+
+
+def open_gpt2() -> BPETokenizer:
+    """GPT-2's own vocabulary; where it cannot be had, one learned from the plays, so that lesson 01 still runs."""
+    try:
+        return BPETokenizer.gpt2()
+    except UserError:
+        print(
+            "GPT-2's vocabulary needs a network once, and there is none. 8,192 tokens learned from the plays take its "
+            "place: wherever this lesson says GPT-2, you will see other pieces and numbers."
+        )
+        plays = open_plays()
+        return BPETokenizer.train(plays.tokenizer.decode(plays.train[:1_000_000]), 8192)

@@ -1,5 +1,6 @@
 """Quizzes: every choice is explained, the wrong ones too."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,10 +30,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """A question, with the choices in the order in which they are shown."""
+    """A question; the static list has its choices in this order, the widgets shuffle them."""
 
     text: str
     choices: Sequence[Choice]
+
+    @property
+    def shuffled(self) -> list[Choice]:
+        """The choices in an order of its own, every time the same."""
+        return random.Random(self.text).sample(list(self.choices), len(self.choices))
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +79,7 @@ class Quiz(Shown):
             rows.append(row)
 
         def show_score(change: Any = None) -> None:
-            chosen = [q.choices[r.index] for q, r in zip(self.questions, radios, strict=True) if r.index is not None]
+            chosen = [q.shuffled[r.index] for q, r in zip(self.questions, radios, strict=True) if r.index is not None]
             right = sum(choice.right for choice in chosen)
             score.value = _live(f"{right} of {len(radios)} right")
 
@@ -87,13 +93,14 @@ class Quiz(Shown):
 def _question_view(number: int, question: Question) -> "tuple[ipywidgets.RadioButtons, ipywidgets.VBox]":
     import ipywidgets
 
-    labels = [choice.text.replace("`", "") for choice in question.choices]  # a radio button's label is plain text
+    choices = question.shuffled
+    labels = [choice.text.replace("`", "") for choice in choices]  # a radio button's label is plain text
     name = question.text.replace("`", "")
     radio = ipywidgets.RadioButtons(options=labels, index=None, tooltip=name, layout={"width": "auto"})
     explanation = ipywidgets.HTML(_live(""))
 
     def explain(change: Any) -> None:
-        choice = question.choices[radio.index]
+        choice = choices[radio.index]
         explanation.value = _live(choice.explanation())
         if choice.right:
             progress.record("questions", question.text)

@@ -24,8 +24,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def in_place_of(what: str) -> dict[str, str]:
     """What stands where live widgets are not shown: after reloading an untrusted notebook, on GitHub, in tests."""
-    words = f"{what}: run this cell to bring it back"
-    return {"text/plain": f"<{words}>", "text/html": f"<p><em>Here is a {html.escape(words)}.</em></p>"}
+    words, article = f"{what}: run this cell to bring it back", "an" if what[0] in "aeiou" else "a"
+    return {"text/plain": f"<{words}>", "text/html": f"<p><em>Here is {article} {html.escape(words)}.</em></p>"}
 
 
 def widgets_only(box: "ipywidgets.Widget") -> dict[str, Any]:

@@ -14,7 +14,6 @@ import time
 
 from course.lab import Lab
 from course.lab.lab import DEFAULTS
-from course.lab.worker import warm_up
 from gptlib import Dataset, TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.errors import run_cli
@@ -60,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
     settings = DEFAULTS | {"threads": 1} | changed
     config, dataset = TrainConfig(**settings), Dataset.open(own.dataset)
     lab = Lab("eval_interval", dataset=dataset, **settings)
-    warm_up().join()
     bare(config, dataset)
     shown(lab)
     rounds = [(*bare(config, dataset), *shown(lab)) for _ in range(ROUNDS)]

@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(f"{report.nodeid}: {', '.join(times)}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     """Chromium, driven by Playwright."""
     executable = find_chromium()
@@ -52,7 +52,7 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """A copy of notebooks/, which JupyterLab serves."""
     folder = tmp_path_factory.mktemp("jupyter") / "notebooks"
@@ -60,7 +60,7 @@ def served(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def jupyter(browser, served):
     """`jupyter(path)`: the address of a notebook in a running JupyterLab.
 

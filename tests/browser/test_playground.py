@@ -63,14 +63,6 @@ def test_what_it_thinks_follows_what_is_typed(lab):
     assert lab.locator(".gptlib-maps svg").count() == 8  # two blocks of four heads
 
 
-def test_the_plot_follows_the_theme(page, lab):
-    src = lab.locator(".gptlib-plot img").get_attribute("src")
-    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    page.wait_for_function("old => document.querySelector('.gptlib-plot img').src !== old", arg=src)
-    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
-    page.wait_for_function("old => document.querySelector('.gptlib-plot img').src === old", arg=src)
-
-
 def test_a_wrong_argument_is_one_sentence_in_the_cell(page):
     page.evaluate(RUN_A_NEW_CELL, "Lab('lerning_rate')")
     error = page.locator(".jp-OutputArea-output", has_text="UsageError")
@@ -86,3 +78,12 @@ def test_a_lab_runs_in_the_cell(page):
     page.locator(".jp-OutputArea-output img[alt*='finished at step 60']").wait_for()
     assert output.count() == 1  # redrawn in place
     page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
+
+
+def test_a_slow_cell_shows_its_progress_and_stores_nothing(page):
+    source = "import time\nfrom course.progress_bar import progress\n"
+    source += "for i in progress(range(60), 'counting'):\n    time.sleep(0.1)"
+    page.evaluate(RUN_A_NEW_CELL, source)
+    page.locator(".gptlib-progress", has_text=re.compile(r"counting: \d+ of 60")).wait_for()
+    page.locator(".gptlib-progress").wait_for(state="detached")
+    assert page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").count() == 0

@@ -27,9 +27,9 @@ PAGES = [*LOOK_UP, *USE_IT, *(f"notebooks/{name}" for name in NOTEBOOKS)]
 SETTINGS = ["block_size", "batch_size", "gradient_accumulation_steps", "eval_interval", "eval_iters", "log_interval"]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 CODE = "notebooks/03_training"  # each word of code is an element: their colours are looked at on one page only
-DARK = ["index", "api/gptlib.trainer", "notebooks/01_tokens", CODE]
-CHECKED = [(name, "light", DESKTOP) for name in PAGES] + [("notebooks/glossary", "light", PHONE)]
-CHECKED += [(name, "dark", DESKTOP) for name in DARK]
+KINDS = ["index", "setup", "reference", "notebooks/glossary", "api/gptlib.trainer", CODE, "notebooks/07_inside_the_gpt"]
+CHECKED = [(name, "light", DESKTOP) for name in KINDS] + [("notebooks/glossary", "light", PHONE)]
+CHECKED += [(name, "dark", DESKTOP) for name in ("index", CODE)]
 SERIOUS = ("serious", "critical")
 
 

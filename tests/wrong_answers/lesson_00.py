@@ -83,20 +83,21 @@ WRONG_ANSWERS = {
             """,
             "that is a probability",
         ),
+        ("lambda table, r: list(table)[int(r * len(table))]", "the same length"),
         ("lambda table, r: __import__('random').Random(1).choice(list(table))", "gives"),
     ],
     "loop": [
-        ('["D", "B", "A", "E", "C"]', "only E makes it"),
+        ('["D", "B", "A", "E", "C"]', "only E makes"),
         ('["D", "E", "B", "A", "C"]', "only B makes"),
         ('["D", "B", "E", "C", "A"]', "too early"),
         ('["B", "D", "E", "A", "C"]', "only D makes"),
-        ('["A", "B", "C", "D", "E"]', "is not it"),
+        ('"DBEA"', "each of the 5 letters once"),
     ],
     "match": [
         ('{1: "letters", 2: "GPT", 3: "five", 4: "pairs"}', "prettiest"),
         ('{1: "pairs", 2: "five", 3: "GPT", 4: "letters"}', "1 and 4"),
         ('{1: "letters", 2: "five", 3: "pairs", 4: "GPT"}', "3 and 4"),
-        ('{1: "GPT", 2: "five", 3: "letters", 4: "pairs"}', "is not it"),
+        ('["letters", "five", "GPT", "pairs"]', "the author of each text"),
     ],
     "write": [
         (written(("return written", "return written[len(start) :]")), "begins with `start`"),
@@ -110,6 +111,8 @@ WRONG_ANSWERS = {
             ),
             "draw one",
         ),
+        (written(("_draw(_probabilities(", "_draw(("), ("[-1]))", "[-1]))")), "into probabilities"),
+        (written(("written = start", "written = text")), "where the text ends"),
         (written(("return written", "return list(written)")), "list of characters"),
     ],
 }

@@ -4,8 +4,8 @@ WRONG_ANSWERS = {
     "twins": [
         ("'Juliet'", "as a pair"),
         ("('O happy dagger', 'O happy dagger')", "the two texts are the same"),
-        ("('Romeo: good night', 'Juliet: good night')", "only their last 12 characters"),
-        ("('my dear Juliet', 'my dear Romeo')", "only their last 0 characters"),
+        ("('good night', 'Goodnight')", "only their last 5 characters"),
+        ("('my dear Juliet', 'my dear Romeo')", "already end differently"),
         ("('Romeo' + 70 * '.', 'Juliet' + 70 * '.')", "the model with 64 cannot see that"),
     ],
     "cut_window": [
@@ -26,14 +26,15 @@ WRONG_ANSWERS = {
         ("lambda size: torch.ones(size, size, dtype=torch.bool).triu()", "swap row and column"),
         ("lambda size: torch.ones(size, size)", "everybody look everywhere"),
         ("lambda size: np.eye(size)", "itself only"),
-        ("lambda size: torch.ones(size, size).triu(1)", "gives"),
+        ("lambda size: torch.ones(size, size).triu(1)", "what is forbidden"),
+        ("lambda size: torch.zeros(size, size)", "gives"),
     ],
     "writing_order": [
         ("'ebcad'", "loop has to come first"),
         ("'dbeca'", "cut the window before"),
         ("'debac'", "compute them first"),
         ("'decba'", "only after the model has given scores"),
-        ("'abcde'", "is not it"),
+        ("'abcd'", "each of the 5 letters once"),
     ],
     "loss_by_position": [
         (
@@ -85,6 +86,13 @@ WRONG_ANSWERS = {
             """,
             "wrong length",
         ),
+        (
+            """
+            def loss_by_position(logits, targets):
+                return logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0].mean(0)
+            """,
+            "is negative",
+        ),
     ],
     "balance_point": [
         ("lambda a, n, h: a / n", "heads are missing"),
@@ -92,5 +100,7 @@ WRONG_ANSWERS = {
         ("lambda a, n, h: a * n * h", "overtake sooner"),
         ("lambda a, n, h: math.sqrt(a / (n * h))", "no root"),
         ("lambda a, n, h: a / n / h / 2", "half as much"),
+        ("lambda a, n, h: n * h / a", "upside down"),
+        ("lambda a, n, h: 4 * a / n / h", "bytes cancel"),
     ],
 }

@@ -93,7 +93,7 @@ WRONG_ANSWERS = {
                 w = torch.stack([tokens[s : s + T + 1] for s in starts])
                 return w[:, :-1], w[:, 1:]
             """,
-            "raised RuntimeError",
+            "ran over the end of the text",
         ),
     ],
     "loss_of": [
@@ -120,6 +120,14 @@ WRONG_ANSWERS = {
                 return p[torch.arange(len(p)), targets.flatten()].log().mean()
             """,
             "the sign is lost",
+        ),
+        (
+            """
+            def loss_of(logits, targets):
+                onehot = torch.nn.functional.one_hot(targets, logits.size(-1))
+                return -(onehot * logits.log_softmax(-1)).mean()
+            """,
+            "average over all V as well",
         ),
         (
             """

@@ -54,7 +54,8 @@ WRONG_ANSWERS = {
         (changed(STEP, "learning_rate * p.grad", "learning_rate * p.grad.sign()"), "only its sign"),
         (changed(STEP, "            p.grad = None\n", ""), "the second step"),
         (changed(STEP, "p -= learning_rate * p.grad", "p = p - learning_rate * p.grad"), "no weight has moved"),
-        (changed(STEP, "    loss.backward()\n", ""), "raised TypeError"),
+        (changed(STEP, "    loss.backward()\n", ""), "is `backward` missing"),
+        (changed(STEP, "p.grad = None", "model.zero_grad()"), "cleared the slopes of all"),
         (changed(STEP, "p -= learning_rate * p.grad", "p -= 2 * learning_rate * p.grad"), "have not moved by"),
         (changed(STEP, "return loss.item()", "return loss"), "as a number"),
     ],
@@ -96,6 +97,15 @@ WRONG_ANSWERS = {
         (
             """
             def logits_gradient(logits, targets):
+                p = logits.softmax(dim=1)
+                p[:, targets] -= 1
+                return p / len(targets)
+            """,
+            "columns of every row",
+        ),
+        (
+            """
+            def logits_gradient(logits, targets):
                 onehot = torch.nn.functional.one_hot(targets, logits.size(1))
                 return (logits.softmax(dim=1) - onehot) / logits.numel()
             """,
@@ -118,6 +128,8 @@ WRONG_ANSWERS = {
         (ADAMW.replace(" / (1 - beta1**t)", "").replace(" / (1 - beta2**t)", ""), "too small at first"),
         (ADAMW.replace("beta1**t", "beta1 * t").replace("beta2**t", "beta2 * t"), "away from PyTorch's"),
         (changed(ADAMW, " + decay * p", ""), "weight decay is missing"),
+        (changed(ADAMW, "(1 - beta2) * grad * grad", "(1 - beta1) * grad * grad"), "a beta of its own"),
+        (changed(ADAMW, "(m_hat / ", "(grad / "), "not the last one"),
         (changed(ADAMW, ", m, v\n", "\n"), "three things"),
     ],
     "train": [
@@ -127,8 +139,11 @@ WRONG_ANSWERS = {
         (changed(LOOP, ", weight_decay=0)", ")"), "decays weights by 0.01"),
         (changed(LOOP, "lr=config.learning_rate, ", ""), "takes 0.001"),
         (changed(LOOP, "weight_decay=0)", "weight_decay=0, maximize=True)"), "uphill"),
-        (changed(LOOP, "manual_seed(config.seed)", "manual_seed(3)"), "other initial weights"),
+        (changed(LOOP, "manual_seed(config.seed)", "manual_seed(3)"), "other first weights"),
         (changed(LOOP, "(config.seed, 0, step)", "(config.seed, 0, step + 1)"), "other windows"),
+        (LOOP.replace("config.seed", "1337"), "Use `config.seed`"),
+        (changed(LOOP, "manual_seed(config.seed)", "manual_seed(1337)"), "Use `config.seed`"),
+        (changed(LOOP, "lr=config.learning_rate", "lr=2 * config.learning_rate"), "is it AdamW"),
         (changed(LOOP, "        optimizer.step()\n", ""), "does the optimizer `step`"),
         (changed(LOOP, "losses.append(loss.item())", "losses.append(loss)"), "plain numbers"),
         (changed(LOOP, "return losses", "return losses[-1]"), "return a list"),

@@ -81,6 +81,8 @@ WRONG_ANSWERS = {
         (changed(LOOP, "* len(micro_x) / len(x)", "* len(micro_x)"), "also divide by all 32"),
         (changed(LOOP, "* len(micro_x) / len(x)", "/ len(x)"), "too small"),
         (changed(LOOP, "* len(micro_x) / len(x)", "/ batch_size"), "divides by `batch_size`"),
+        (changed(LOOP, "len(micro_x) / len(x)", "batch_size / len(x)"), "for the last portion too"),
+        (changed(LOOP, "len(micro_x) / len(x)", "len(micro_x) / batch_size"), "share of all 32"),
         (changed(LOOP, "        loss = ", "        model.zero_grad()\n        loss = "), "only the last"),
         (changed(LOOP, "        loss.backward()\n", ""), "no gradient"),
         (changed(LOOP, "return total", "return total / 4"), "0.25 times"),
@@ -93,6 +95,10 @@ WRONG_ANSWERS = {
         (changed(TEST, "(got - want).norm() / want.norm()", "(got - want).norm() ** 2 / want.norm() ** 2"), "square"),
         (changed(TEST, "    step(model, x, y)\n", "    model.zero_grad()\n    step(model, x, y)\n"), "still be there"),
         (changed(TEST, "(got - want).norm()", "got.norm()"), "ratio of lengths"),
+        (
+            changed(TEST, "(got - want).norm() / want.norm()", "(got - want).abs().max() / want.abs().max()"),
+            "in one row",
+        ),
         (changed(TEST, "(got - want).norm()", "(got - got).norm()"), "with itself"),
         (
             changed(TEST, ".item()", "").replace("return (", "return [(").replace("want.norm())", "want.norm())] * 2"),
@@ -104,5 +110,9 @@ WRONG_ANSWERS = {
         ("lambda g: ((g.mean(dim=0).norm() / g.std(dim=0).norm()) ** 2).item()", "upside down"),
         ("lambda g: ((g.std(dim=1).norm() / g.mean(dim=1).norm()) ** 2).item()", "`dim=0`"),
         ("lambda g: ((g.std(dim=0).norm() / g.norm(dim=1).mean()) ** 2).item()", "mean of the lengths"),
+        (
+            "lambda g: (g.var(dim=0).sum() / (g.mean(dim=0).norm() ** 2 - g.var(dim=0).sum() / len(g))).item()",
+            "here leave it in",
+        ),
     ],
 }

@@ -72,10 +72,18 @@ WRONG_ANSWERS = {
         (
             """
             def calibration(logits, targets):
-                p = logits.softmax(-1)
-                return p.max(-1).values, (p.argmax(-1) == targets).float()
+                favorite = logits.softmax(-1).max(dim=-1)
+                return favorite.values.mean(), favorite.indices == targets
             """,
-            "should be means",
+            "take their mean",
+        ),
+        (
+            """
+            def calibration(logits, targets):
+                favorite = logits.softmax(-1).max(dim=-1)
+                return favorite.values.mean(), (favorite.values == targets).float().mean()
+            """,
+            "Compare the columns",
         ),
         ("lambda logits, targets: (logits.mean(), targets.float().mean())", "gives"),
     ],
@@ -86,6 +94,7 @@ WRONG_ANSWERS = {
         (changed(STOP_AT, "waited == patience", "waited > patience"), "one evaluation too long"),
         (changed(STOP_AT, "waited == patience", "waited"), "plays no part"),
         (changed(STOP_AT, "losses[i] + errors[i]", "losses[i] - errors[i]"), "on the wrong side"),
+        (changed(STOP_AT, "best, waited = losses[i], 0", "best, waited = losses[i] + errors[i], 0"), "the loss itself"),
         ("lambda losses, errors, patience: int(np.argmin(losses))", "the lowest loss of all"),
         (changed(STOP_AT, "return len(losses) - 1", "return len(losses)"), "to its last evaluation"),
         (changed(STOP_AT, "return len(losses) - 1", "return None"), "gives None"),
@@ -128,6 +137,8 @@ WRONG_ANSWERS = {
             """,
             "whole words",
         ),
+        (changed(COPIED, "set(range(i, i + n))", "set(sample[i : i + n])"), "a word that comes twice"),
+        (changed(COPIED, "len(copied) / len(sample)", "len(copied)"), "divide by"),
         ("lambda sample, text, n: 1.0", "gives"),
     ],
 }

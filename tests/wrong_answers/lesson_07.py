@@ -56,7 +56,7 @@ WRONG_ANSWERS = {
         (rewritten("scores.topk(top_k)", "scores.topk(top_k, largest=False)"), "the last position"),
         (rewritten("tokens[:, -model.config.block_size :]", "tokens"), "at most the last block_size"),
         (rewritten("[0][:, -1]", "[0][:, 0]"), "the last position"),
-        (rewritten("which.gather(1, drawn)", "drawn"), "the last position"),
+        (rewritten("which.gather(1, drawn)", "drawn"), "a place among the k"),
         (rewritten("best.softmax(dim=-1).multinomial(1)", "best.argmax(-1, keepdim=True)"), "draw one at random"),
         (rewritten("    return tokens", "    return tokens[:, 3:]"), "with the new ones after them"),
         (
@@ -69,6 +69,7 @@ WRONG_ANSWERS = {
     "attention": [
         (changed(MASK, ""), "the mask is missing"),
         (changed(" / d**0.5", ""), "not divided"),
+        (changed(" / d**0.5", " / 24**0.5"), "not 24"),
         (changed(" / d**0.5", " / d"), "the width itself"),
         (changed(" / d**0.5", " * d**0.5"), "multiplied"),
         (changed(" / d**0.5", " / T**0.5"), "number of positions"),

@@ -1,13 +1,15 @@
-"""One control for each setting that a lab may show, and settings worth trying."""
+"""One control for each setting that a lab may show; buttons, questions, and words that are read out."""
 
 import difflib
+import html
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import ipywidgets as widgets
 
+from course.prediction import Prediction
 from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
@@ -66,9 +68,18 @@ def make_control(name: str, value: Any) -> widgets.Widget:
     return lay_out(control)
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
+def beyond(name: str, value: Any) -> str:
+    """A sentence where a slider had to grow to reach this value; '' elsewhere."""
+    kind, limits = _RANGES.get(name, (None, {"min": value, "max": value}))
+    low, high = (10.0 ** limits[end] if kind is widgets.FloatLogSlider else limits[end] for end in ("min", "max"))
+    if low <= value <= high:
+        return ""
+    return f"{name} = {value:g} is beyond its usual range, {low:g} to {high:g}; the slider now reaches it. "
+
+
+def did_you_mean(name: Any, known: list[str]) -> str:
     """What to write instead."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 
@@ -95,53 +106,44 @@ def keep_product(sliders: Mapping[str, widgets.Widget], product: int, name: str,
     other.value = product // this.value
 
 
-# --- settings worth trying ------------------------------------------------------------------------------
+# --- what labs and explorers are made of ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Preset:
-    """Settings under a name, and what to look at; those that are not given are the lab's own."""
+class Question:
+    """A prediction as widgets: the question, its choices, Skip, and in the end the verdict."""
 
-    name: str
-    good: bool
-    comment: str
-    settings: Callable[[TrainConfig], dict[str, Any]]
-
-    @property
-    def label(self) -> str:
-        """The name as the menu shows it."""
-        return f"{'good' if self.good else 'bad'}: {self.name}"
+    def __init__(self, prediction: Prediction, answered: Callable[[str], None], skipped: Callable[[], None]):
+        tooltip = f"Predict: {prediction.question}"
+        self.choice = widgets.RadioButtons(options=prediction.shuffled, index=None, tooltip=tooltip)
+        self.skip_button = button("Skip", "Go on without a prediction", skipped).add_class("gptlib-skip")
+        self.verdict = part("verdict")
+        self.choice.observe(lambda _: answered(self.choice.value), names="index")
+        question = widgets.HTML(f"<b>Predict:</b> {html.escape(prediction.question)}")
+        self.box = box("ask", [question, self.choice, self.skip_button, self.verdict])
 
 
-PRESETS = (
-    Preset(
-        "twice as long, twice as wide",
-        True,
-        "More steps for a larger model: the loss is still falling where your first run ended.",
-        lambda own: {"max_iters": 2 * own.max_iters, "n_embd": 2 * own.n_embd},
-    ),
-    Preset(
-        "diverging learning rate",
-        False,
-        "Every step overshoots. The loss climbs far above that of the untrained model, and the lab stops the run.",
-        lambda own: {"learning_rate": 1.0, "min_lr": min(own.min_lr, 1.0)},
-    ),
-    Preset(
-        "context of 1",
-        False,
-        "The model sees one token and guesses the next: it learns which pairs are frequent, and nothing more.",
-        lambda own: {"block_size": 1},
-    ),
-    Preset(
-        "overfitting on purpose",
-        False,
-        "A few pages, over and over. The training loss falls and falls; the validation loss turns, and rises.",
-        lambda own: {"train_fraction": 0.001, "max_iters": 2 * own.max_iters, "eval_interval": 25},
-    ),
-    Preset(
-        "evaluation that eats the run",
-        False,
-        "50 batches of each split after every 5 steps: the same weights as ever, and most of the time is gone.",
-        lambda own: {"eval_interval": 5, "eval_iters": 50},
-    ),
-)
+def button(name: str, tooltip: str, action: Callable[[], None]) -> widgets.Button:
+    """A button that does one thing."""
+    made = widgets.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
+    made.on_click(lambda _: action())
+    return made
+
+
+def part(name: str) -> widgets.HTML:
+    """A part of the page that page.css knows by its name."""
+    return widgets.HTML().add_class(f"gptlib-{name}")
+
+
+def box(name: str, children: Sequence[widgets.Widget]) -> widgets.VBox:
+    """Widgets that page.css lays out."""
+    return widgets.VBox(children).add_class(f"gptlib-{name}")
+
+
+def show(widget: widgets.Widget, shown: bool) -> None:
+    """Show a widget, or hide it."""
+    (widget.remove_class if shown else widget.add_class)("gptlib-hidden")
+
+
+def read_out(content: str, style: str = "", live: str = "polite") -> str:
+    """HTML whose changes a screen reader reads out."""
+    return f'<div role="status" aria-live="{live}" style="line-height: 1.5; {style}">{content}</div>'

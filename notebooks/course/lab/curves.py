@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure, tidy
 from course.lab.runs import RUNNING, STEPS, Run, Scale, distinctions, in_words
@@ -20,34 +20,19 @@ DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 SIZE = (5.7, 3.15)  # inches of a live plot
 MARGINS = (0.092, 0.145, 0.8, 0.875)  # left, bottom, right, top, as fractions of it; labels on the right
 ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
+ABOVE = 0.2  # an untrained model is that much worse than guessing
 CAPTION = "thin: training batches   ● held-out text ± standard error"
 
 
-@dataclass(frozen=True)
-class Theme:
-    """The colors of a plot."""
-
-    ink: str = "#222222"
-    grey: str = GREY
-    background: str = "#ffffff"
-    colors: tuple[str, ...] = COLORS
-
-
-LIGHT = Theme()
-DARK = Theme("#e0e0e0", "#a8a8a8", "#111111", ("#56B4E9", "#FF8A47", "#2BC79B", "#E79AC4", "#F0B840", "#9AD0F5"))
-
-
-def draw_run(ax: Axes, run: Run, scale: Scale = STEPS, theme: Theme = LIGHT) -> list[Artist]:
+def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
     """Draw one run: its training loss as a thin line; its validation loss as points, with bars of one standard error.
 
     A dashed line joins the points, but not the first one: between it and the next, most happens and nothing was
     measured.
     """
     slot = run.look.slot
-    color, marker = theme.colors[slot % len(theme.colors)], MARKERS[slot % len(MARKERS)]
+    color, marker = COLORS[slot % len(COLORS)], MARKERS[slot % len(MARKERS)]
     x, evaluated_at = scale.places(run)
-    if scale.log_x:  # 0 has no place there
-        x, evaluated_at = (np.where(places > 0, places, np.nan) for places in (x, evaluated_at))
     artists = ax.plot(x, run.losses, color=color, lw=1, alpha=0.65)
     if run.evaluations:
         means = np.array([e.val.mean for e in run.evaluations])
@@ -58,21 +43,20 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS, theme: Theme = LIGHT) -> 
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
     for step, settings in run.marks.items():
         words = "\n".join(in_words({name: value}) for name, value in settings.items())
-        artists += _mark(ax, scale.place(run, step), words, scale.log_x, theme)
+        artists += _mark(ax, scale.place(run, step), words)
     return artists
 
 
-def _mark(ax: Axes, place: float, text: str, top: bool, theme: Theme) -> list[Artist]:
+def _mark(ax: Axes, place: float, text: str) -> list[Artist]:
     """A line where something changed, with words beside it."""
     share = ax.transAxes.inverted().transform(ax.transData.transform((place, ax.get_ylim()[0])))[0]
-    line = ax.axvline(place, ymax=1 if top or share < 0.5 else 0.5, color=theme.grey, lw=1, ls=":")
+    line = ax.axvline(place, ymax=1 if share < 0.5 else 0.5, color=GREY, lw=1, ls=":")
     side, shift = ("right", -4) if share > 0.7 else ("left", 4)  # into the picture
-    height, shift_up, va = (1, -3, "top") if top else (0, 3, "bottom")
-    where = {"xycoords": ax.get_xaxis_transform(), "xytext": (shift, shift_up), "textcoords": "offset points"}
-    return [line, ax.annotate(text, (place, height), **where, ha=side, va=va, fontsize=8, color=theme.grey)]
+    where = {"xycoords": ax.get_xaxis_transform(), "xytext": (shift, 3), "textcoords": "offset points"}
+    return [line, ax.annotate(text, (place, 0), **where, ha=side, va="bottom", fontsize=8, color=GREY)]
 
 
-def label_ends(ax: Axes, runs: Sequence[Run], theme: Theme = LIGHT, width: int = 19) -> list[Artist]:
+def label_ends(ax: Axes, runs: Sequence[Run], width: int = 19) -> list[Artist]:
     """Each run's number, what sets it apart and its validation loss, beside the end of its curve."""
     labels = []
     for run, words in zip(runs, distinctions(runs), strict=True):
@@ -80,7 +64,7 @@ def label_ends(ax: Axes, runs: Sequence[Run], theme: Theme = LIGHT, width: int =
         if math.isfinite(loss):
             said = [f"run {run.number}: {loss:.2f}", *_lines(words, width)[:2]]
             height = ax.transAxes.inverted().transform(ax.transData.transform((1, loss)))[1]
-            labels.append([min(max(height, 0.0), 1.0), said, theme.colors[run.look.slot % len(theme.colors)]])
+            labels.append([min(max(height, 0.0), 1.0), said, COLORS[run.look.slot % len(COLORS)]])
     labels.sort(key=lambda label: label[0])
     line = 11.5 * ax.figure.dpi / 72 / ax.bbox.height  # the height of a line of text, in the axes' units
     for below, above in pairwise(labels):  # push apart what would overlap, upwards
@@ -111,16 +95,13 @@ def _lines(words: str, width: int) -> list[str]:
 def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float, float]:
     """The x axis that holds all runs, to where they will end, and reaches to `end` at least."""
     end = max([end, *(scale.end(run) for run in runs)]) or (1.0 if scale.x == "seconds" else 100)
-    if not scale.log_x:
-        return -0.01 * end, end * 1.01
-    firsts = [x for run in runs for x in np.concatenate(scale.places(run)) if x > 0]  # 0 has no place there
-    return min([end / 100, *firsts]), end * 1.05
+    return -0.01 * end, end * 1.01
 
 
 def y_range(runs: Sequence[Run], landmarks: Mapping[str, float]) -> tuple[float, float]:
     """The loss axis: from above guessing down to below letter pairs, and wherever the curves go, in steps of a half."""
     guess = max(landmarks.values(), default=0.0)
-    lowest, highest = min(landmarks.values(), default=math.inf) - 0.5, guess
+    lowest, highest = min(landmarks.values(), default=math.inf) - 0.5, guess + (ABOVE if guess else 0.0)
     for run in runs:
         losses = [*run.losses, *(e.val.mean for e in run.evaluations)]
         finite = [loss for loss in losses if math.isfinite(loss)]
@@ -137,31 +118,14 @@ def prepare_axes(
     loss_range: tuple[float, float],
     scale: Scale,
     unit: str,
-    theme: Theme = LIGHT,
 ) -> None:
     """Fix the axes, so that what is drawn first stays where it is; `unit` is what a token is."""
-    if scale.log_x:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        ax.locator_params(axis="x", nbins=6)  # long numbers
+    ax.locator_params(axis="x", nbins=6)  # long numbers
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
-    if scale.log_loss:
-        ax.set_yscale("log")
-        loss_range = (max(loss_range[0], 0.1), loss_range[1])
-        ticks = (0.1, 0.2, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10)
-        ticks = [tick for tick in ticks if loss_range[0] <= tick <= loss_range[1]]
-        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.minorticks_off()
     ax.set(xlim=x_range, ylim=loss_range)
-    ax.set_xlabel(scale.label(unit), color=theme.ink)
-    ax.set_ylabel(f"loss (nats per {unit})", color=theme.ink)
-    ax.tick_params(colors=theme.ink, labelsize=9)
-    for spine in ax.spines.values():
-        spine.set_color(theme.grey)
-    ax.set_facecolor(theme.background)
-    ax.figure.set_facecolor(theme.background)
+    ax.set_xlabel(scale.label(unit))
+    ax.set_ylabel(f"loss (nats per {unit})")
+    ax.tick_params(labelsize=9)
 
 
 def draw_runs(
@@ -174,7 +138,7 @@ def draw_runs(
     """The static figure of some runs, drawn just as the lab draws them live."""
     landmarks = dict(landmarks or {})
     figure, ax = new_figure()
-    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, unit_of(runs))
+    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, runs[-1].unit)
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.075, right=0.84, bottom=0.13, top=0.88)
     entitle(ax, title)
@@ -187,16 +151,11 @@ def draw_runs(
     return Picture(figure, name="; ".join(run.label for run in runs), alt=alt)
 
 
-def unit_of(runs: Sequence[Run], default: str = "character") -> str:
-    """What a token of these runs is."""
-    return runs[-1].unit if runs else default
-
-
-def entitle(ax: Axes, title: str, theme: Theme = LIGHT) -> list[Artist]:
+def entitle(ax: Axes, title: str) -> list[Artist]:
     """The title and how to read the curves, above the axes but not a part of them."""
     where = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False, "parse_math": False}
-    caption = ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=theme.grey)
-    return [caption, ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5, color=theme.ink)]
+    caption = ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=GREY)
+    return [caption, ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5)]
 
 
 @dataclass(frozen=True)
@@ -210,7 +169,6 @@ class Plot:
     end: float = 0.0  # how far the x axis reaches at least
     unit: str = "character"
     landmarks: tuple[tuple[str, float], ...] = ()
-    dark: bool = False
 
     def alt(self) -> str:
         """The numbers of the picture in words."""
@@ -231,7 +189,6 @@ class LivePlot:
         """The picture as it is now."""
         growing = [run for run in plot.runs if run.status == RUNNING]
         still = [run for run in plot.runs if run.status != RUNNING]
-        theme = DARK if plot.dark else LIGHT
         x = x_range(plot.runs, plot.scale, plot.end)
         if plot.scale.x == "seconds" and growing:  # an axis that moved with every frame would be drawn anew each time
             x = self._x if 0.7 * self._x[1] <= x[1] <= self._x[1] else (x[0], ROOM * x[1])
@@ -239,27 +196,27 @@ class LivePlot:
         marks = dict(plot.landmarks)
         y = plot.loss_range or y_range(plot.runs, marks)
         looks = tuple((id(run), run.step, run.look.slot) for run in still)
-        key = (x, y, plot.scale, plot.unit, plot.title, plot.landmarks, theme, looks)
+        key = (x, y, plot.scale, plot.unit, plot.title, plot.landmarks, looks)
         with drawing:
             if key != self._key:
-                self._draw_background(plot, x, y, marks, still, theme)
+                self._draw_background(plot, x, y, marks, still)
                 self._key = key
             self._figure.canvas.restore_region(self._background)
             for run in growing:
-                self._stamp(draw_run(self._ax, run, plot.scale, theme))
-            self._stamp(label_ends(self._ax, plot.runs, theme))
+                self._stamp(draw_run(self._ax, run, plot.scale))
+            self._stamp(label_ends(self._ax, plot.runs))
             return encode(self._figure)
 
-    def _draw_background(self, plot: Plot, x, y, marks: dict[str, float], still: Sequence[Run], theme: Theme) -> None:
+    def _draw_background(self, plot: Plot, x, y, marks: dict[str, float], still: Sequence[Run]) -> None:
         left, bottom, right, top = MARGINS
         self._figure.clear()
         self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
         tidy(self._ax)
-        prepare_axes(self._ax, x, y, plot.scale, plot.unit, theme)
-        entitle(self._ax, plot.title, theme)
-        draw_landmarks(self._ax, marks, theme.grey)
+        prepare_axes(self._ax, x, y, plot.scale, plot.unit)
+        entitle(self._ax, plot.title)
+        draw_landmarks(self._ax, marks)
         for run in still:
-            draw_run(self._ax, run, plot.scale, theme)
+            draw_run(self._ax, run, plot.scale)
         self._figure.canvas.draw()
         self._background = self._figure.canvas.copy_from_bbox(self._figure.bbox)
 

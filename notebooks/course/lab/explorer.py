@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from course.figures import Picture, as_html
-from course.lab.controls import lay_out
+from course.lab.controls import Question, lay_out, part, read_out, show
 from course.lab.page import Page
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
@@ -40,33 +40,22 @@ class Explorer:
             if hasattr(control, "continuous_update"):
                 control.continuous_update = False
             lay_out(control).observe(lambda _: self.update(), names="value")
-        self.output, self.status = widgets.HTML(), widgets.HTML()
-        self.output.add_class("gptlib-picture")
+        self.output, self.status = part("picture"), widgets.HTML()
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
-        self.box = widgets.VBox([*self._ask(), self.shown, Page()])
+        self.ask = prediction and Question(prediction, self._answered, self._open)
+        if self.ask:
+            show(self.shown, False)
+        self.box = widgets.VBox([*([self.ask.box] if self.ask else []), self.shown, Page()])
         self.box.add_class("gptlib-explorer").add_class("gptlib-named")
         self.update()
 
-    def _ask(self) -> list[widgets.Widget]:
-        """The question, its choices and Skip; any answer shows the rest, and what came of it."""
-        if self.prediction is None:
-            return []
-        tooltip = f"Predict: {self.prediction.question}"
-        self.choice = widgets.RadioButtons(
-            options=self.prediction.shuffled, index=None, tooltip=tooltip, layout={"width": "auto"}
-        )
-        self.skip_button = widgets.Button(description="Skip", tooltip="Look without a prediction")
-        self.verdict = widgets.HTML()
-        self.shown.layout.display = "none"
-        self.choice.observe(lambda _: self._open(self.prediction.verdict(self.choice.value)), names="index")
-        self.skip_button.on_click(lambda _: self._open(""))
-        question = widgets.HTML(f"<b>Predict:</b> {html.escape(self.prediction.question)}")
-        return [question, self.choice, self.skip_button, self.verdict]
+    def _answered(self, choice: str) -> None:
+        self.ask.verdict.value = read_out(html.escape(self.prediction.verdict(choice)))
+        self._open()
 
-    def _open(self, verdict: str) -> None:
-        self.shown.layout.display = None
-        self.skip_button.layout.display = "none"
-        self.verdict.value = f'<div role="status" aria-live="polite">{html.escape(verdict)}</div>'
+    def _open(self) -> None:
+        show(self.shown, True)
+        show(self.ask.skip_button, False)
 
     def values(self) -> dict[str, Any]:
         """What the controls say now."""
@@ -79,11 +68,11 @@ class Explorer:
         except UserError as error:
             self._say(str(error))
             return
-        self.output.value = as_html(result.png, result.alt) if isinstance(result, Picture) else result
+        self.output.value = as_html(result.png, result.alt, result.width) if isinstance(result, Picture) else result
         self._say(result.alt if isinstance(result, Picture) else "")
 
     def _say(self, text: str) -> None:
-        self.status.value = f'<div role="status" aria-live="polite"><small>{html.escape(text)}</small></div>'
+        self.status.value = read_out(f"<small>{html.escape(text)}</small>")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""

@@ -8,25 +8,24 @@ import html
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields, replace
-from functools import cached_property
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
+import torch
 from IPython.display import display
 
-from course.cells import fastest_threads
-from course.figures import Picture
-from course.lab import texts as any_text
-from course.lab.controls import Preset, did_you_mean, keep_product, make_control
+from course.figures import Picture, as_html
+from course.lab.controls import beyond, did_you_mean, keep_product, make_control
 from course.lab.curves import LivePlot, Plot, draw_runs
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
 from course.lab.runs import DIVERGED, FAILED, FINISHED, RUNNING, STOPPED, Run, Scale, Thoughts, add_run, in_words
-from course.lab.table import command, memory_in_use
-from course.lab.view import Actions, LabView, State
-from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, in_a_quiet_moment, reason_for, warm_up
+from course.lab.table import command
+from course.lab.texts import Text, choices, open_pasted, open_text, warning
+from course.lab.view import LabView, State
+from course.lab.worker import Ended, Paused, Resumed, Waiting, Worker, exiting, reason_for
 from course.landmarks import landmarks
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
@@ -65,7 +64,6 @@ class Lab:
         loss_range: the y axis; if None it begins above guessing and follows the curves.
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
-        stop_diverged: whether a run ends when its loss stays far above where it began.
         texts: whether the learner chooses the text, or pastes one.
         line: what "What it thinks" begins with; "" for the beginning of the held-out text.
         maps: whether that also shows attention maps.
@@ -86,7 +84,6 @@ class Lab:
         title: str | None = None,
         loss_range: tuple[float, float] | None = None,
         sequences_per_step: int | None = None,
-        stop_diverged: bool = True,
         texts: bool = False,
         line: str = "",
         maps: bool = False,
@@ -100,57 +97,35 @@ class Lab:
         for name in sliders:
             if name not in known:
                 raise UsageError(f"no slider for {name!r}; {did_you_mean(name, known)}")
-        self.own = TrainConfig(**(defaults([*sliders, *settings]) | settings))
+        base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
+        # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
+        self.base = replace(base, threads=base.threads or torch.get_num_threads())
         self.prediction, self.loss_range = prediction, loss_range
         self._title = title
-        self._open(*any_text.open_text(dataset), name=str(dataset) if isinstance(dataset, (str, Path)) else "")
-        self.base = self.own
-        self.sequences_per_step, self.stop_diverged, self.maps = sequences_per_step, stop_diverged, maps
+        self._open(given := open_text(dataset))
+        self.sequences_per_step, self.maps = sequences_per_step, maps
         self.runs: list[Run] = []
         self.scale = Scale()
         self.chosen = ""  # the learner's prediction
         self.locked = prediction is not None  # until it is answered or skipped
         self.line = line or self._first_line()
         self._line_is_new = False
-        self._status, self._aloud, self._verdict, self._comment, self._left = "", True, "", "", ""
-        self._why_paused = ""
+        self._status, self._aloud, self._verdict, self._why_paused = "", True, "", ""
+        self._remark = "".join(beyond(name, getattr(self.base, name)) for name in sliders)
         self._figure_count = 0
         self._worker: Worker | None = None
+        self._output: Any = None  # of the cell in which a run trains
         self._next_frame = 0.0
         self._plot = LivePlot()
         self._picture = (b"", "")
         self.sliders = {name: make_control(name, getattr(self.base, name)) for name in sliders}
         for slider in self.sliders.values():
             slider.observe(self._slider_moved, names="value")
-        self._choices = any_text.choices() if texts else {}
-        self.view = LabView(self._actions(), self.controls(), prediction, list(self._choices), self.line, unfolded)
+        self._choices = choices(given) if texts else {}
+        self.view = LabView(self, self.controls(), prediction, list(self._choices), self.line, unfolded)
         self._take_place()
-        self._say("predict first, then Run" if self.locked else "ready")
-        self._draw()
-        self.render()
-        warm_up()
-        in_a_quiet_moment(lambda: self.threads)  # which takes a tenth of a second: now, and not when Run is pressed
-
-    def _actions(self) -> Actions:
-        return Actions(
-            start=self.start,
-            pause=self.pause,
-            step=self.step,
-            stop=self.stop,
-            reset=self.reset,
-            predict=self.predict,
-            unlock=self.unlock,
-            load=self.load,
-            hide=self.hide,
-            rename=self.rename,
-            delete=self.delete,
-            compare=self.compare,
-            think=self.think,
-            open_text=self.open_text,
-            export=self._export,
-            refresh=self.render,
-            theme=lambda dark: self._redraw(),
-        )
+        self._say_ready()
+        self._redraw()
 
     def _take_place(self) -> None:
         place = (current_cell(), self.title)
@@ -162,37 +137,32 @@ class Lab:
 
     # --- the text -------------------------------------------------------------------------------------
 
-    def _open(self, dataset: Dataset, label: str, name: str = "") -> None:
-        self.dataset, self.named = dataset, bool(name) and "\n" not in name and not Path(name).is_file()
-        if self.named:
-            self.own = replace(self.own, dataset=name)
-        self.title = self._title or f"A GPT learns {label}"
-        self.landmarks = tuple(landmarks(dataset).items())
+    def _open(self, text: Text) -> None:
+        self.dataset, self._named = text.data, bool(text.name)
+        self.base = replace(self.base, dataset=text.name or self.base.dataset)
+        self.title = self._title or f"A GPT learns {text.label}"
+        self.landmarks = tuple(landmarks(text.data).items())
 
     def _first_line(self) -> str:
+        """The beginning of a line of the held-out text, the first that is whole and not short."""
         text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
-        lines = [line.strip() for line in text.splitlines() if len(line.strip()) > 12]
-        return (lines[0] if lines else text.strip())[:24].rsplit(" ", 1)[0]
+        lines = [line.strip() for line in text.splitlines()[1:] if line.strip()] or [text.strip()]
+        line = next((line for line in lines if len(line) > 12), lines[0])
+        return line if len(line) <= 24 else line[:24].rsplit(" ", 1)[0]
 
-    def open_text(self, name: str, text: str = "") -> None:
+    def open_text(self, name: str, pasted: str = "") -> None:
         """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
         try:
-            if name in self._choices:
-                data, label = self._choices[name](), name
-            elif not text.strip():
-                raise UserError("the box is empty; paste a text into it")
-            else:
-                path = text.strip()
-                data, label = any_text.open_text(path if "\n" not in path and Path(path).is_file() else text + "\n")
+            text = self._choices[name]() if name in self._choices else open_pasted(pasted)
+            self._open(text)
         except UserError as error:
             self._say(str(error))
             self.render()
             return
         self.stop()
         self.runs, self._worker = [], None
-        self._open(data, label)
         self.line = self.view.line.value = self._first_line()
-        self._say(any_text.warning(data) or "ready")
+        self._say(warning(text.data) or "ready")
         self._redraw()
 
     # --- what other kinds of labs change --------------------------------------------------------------
@@ -207,8 +177,7 @@ class Lab:
         if config.optimizer == "muon" and "muon_lr" not in (own := {**self.sliders, **settings}) and own:
             factor = config.learning_rate / self.base.learning_rate  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * factor)
-        unusual = [name for name, value in asdict(self.base).items() if value != getattr(self.own, name)]  # by a preset
-        shown = {name: getattr(config, name) for name in dict.fromkeys([*self.sliders, *unusual, *settings])}
+        shown = {name: getattr(config, name) for name in dict.fromkeys([*self.sliders, *settings])}
         return Run(number, config, shown, unit=self.dataset.tokenizer.unit)
 
     def make_trainer(self, run: Run) -> Trainer:
@@ -220,24 +189,16 @@ class Lab:
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The picture of the runs as PNG, and its numbers in words; `run` is the one that goes on, or the last."""
-        plot = self._plot_of(run)
-        return self._plot.frame(plot), plot.alt()
-
-    def plot_title(self, run: Run | None) -> str:
-        """The title."""
-        return self.title
-
-    def _plot_of(self, run: Run | None) -> Plot:
-        return Plot(
+        plot = Plot(
             runs=tuple(run for run in self.runs if not run.hidden),
-            title=self.plot_title(run),
+            title=self.title,
             loss_range=self.loss_range,
             scale=self.scale,
             end=0.0 if run else self.scale.length(self.base),
             unit=self.dataset.tokenizer.unit,
             landmarks=self.landmarks,
-            dark=self.view.page.dark,
         )
+        return self._plot.frame(plot), plot.alt()
 
     # --- what is seen ---------------------------------------------------------------------------------
 
@@ -253,7 +214,6 @@ class Lab:
             aloud=self._aloud,
             note=self._note(),
             verdict=self._verdict,
-            comment=self._comment,
             png=png,
             alt=alt,
             commands=tuple(self._command(run) for run in self.runs if not run.hidden),
@@ -262,9 +222,14 @@ class Lab:
     def render(self) -> None:
         """Show the state."""
         self.view.render(self.state())
+        if self._output is not None:
+            self._output.update(self._as_output(), raw=True)
 
     def _say(self, text: str, aloud: bool = True) -> None:
         self._status, self._aloud = text, aloud
+
+    def _say_ready(self) -> None:
+        self._say("predict first, then Run" if self.locked else "ready")
 
     def _draw(self) -> None:
         self._picture = self.frame(self.runs[-1] if self.runs else None)
@@ -274,20 +239,21 @@ class Lab:
         self.render()
 
     def _note(self) -> str:
-        """What was moved that the run cannot take up any more; and which run left."""
+        """What was moved that the run cannot take up any more; or which run left, or which slider had to grow."""
         if not self.running:
-            return self._left
+            return self._remark
         run = self.runs[-1]
         moved = {name: value for name, value in self.settings().items() if value != run.setting(name)}
-        return f"From the next Run: {in_words(moved)}" if moved else self._left
+        return f"From the next Run: {in_words(moved)}" if moved else self._remark
 
     def _command(self, run: Run) -> str:
-        if not self.named:
+        if not self._named:
             return f"run {run.number}: its text is only in this notebook, so no command repeats it"
         marked = " (settings as at its start)" if run.marks else ""
         return f"run {run.number}: <code>{html.escape(command(run.config))}</code>{marked}"
 
-    def _export(self) -> Picture:
+    def export(self) -> Picture:
+        """The runs that are shown as a static figure."""
         shown = [run for run in self.runs if not run.hidden]
         return draw_runs(shown, self.title, self.loss_range, self.scale, dict(self.landmarks))
 
@@ -311,8 +277,8 @@ class Lab:
         """Begin a run with the settings of the sliders; one that still runs is stopped first."""
         if "google.colab" in sys.modules:
             self.run()
-            return
-        self._start()
+        else:
+            self._start()
 
     def step(self) -> None:
         """One optimizer step of the run that is there, or the first one of a new run; then pause."""
@@ -340,19 +306,22 @@ class Lab:
             self._say(str(error))
             self.render()
             return None
-        if self.runs and self.runs[-1].status == RUNNING:  # it is about to end
-            self.runs[-1].status = STOPPED
         run.look.prediction = self.chosen
         self.runs, gone = add_run(self.runs, run)
-        self._left = "".join(f"Run {old.number} left the plot, which keeps the last five. " for old in gone)
+        self._remark = "".join(f"Run {old.number} left the plot, which keeps the last five. " for old in gone)
         self._verdict, self._next_frame = "", 0.0
         return run
 
     def stop(self, wait: float = 0.0) -> None:
-        """End the run, if there is one."""
-        if self._worker is not None:
-            self._worker.tell(stopped=True)
-            self.wait(wait)
+        """End the run, if there is one. The page says so at once; the thread ends after the step that it is in."""
+        if self._worker is None:
+            return
+        self._worker.tell(stopped=True)
+        if self.running:
+            self.runs[-1].status = STOPPED
+            self._say(self.runs[-1].summary())
+            self.render()
+        self.wait(wait)
 
     def wait(self, seconds: float | None = None) -> None:
         """Until the run is over and shown, but for `seconds` at most."""
@@ -369,36 +338,23 @@ class Lab:
     def reset(self) -> None:
         """Back to the first settings, with no run and an empty plot."""
         self.stop()
-        self.runs, self._worker, self._verdict, self._left = [], None, "", ""
-        self.view.preset.value = "own"
-        self.load(None)
-        self._say("predict first, then Run" if self.locked else "ready")
+        self.runs, self._worker, self._verdict, self._remark = [], None, "", ""
+        for name, slider in self.sliders.items():
+            slider.value = getattr(self.base, name)
+        self._say_ready()
         self._redraw()
 
     def unlock(self) -> None:
         """Run without a prediction."""
         if self.locked:
             self.locked = False
-            self._say("ready")
+            self._say_ready()
         self.render()
 
     def predict(self, choice: str | None) -> None:
         """The learner's prediction for the runs to come."""
         self.chosen = choice or ""
         self.unlock()
-
-    def load(self, preset: Preset | None) -> None:
-        """Set the sliders, and what no slider shows, to settings worth trying; None: to the lab's own."""
-        settings = preset.settings(self.own) if preset else {}
-        self.base = replace(self.own, **settings)
-        for name, slider in self.sliders.items():
-            if hasattr(slider, "max") and not isinstance(slider, widgets.FloatLogSlider):
-                slider.max = max(slider.max, getattr(self.base, name))
-            slider.value = getattr(self.base, name)
-        hidden = {name: value for name, value in settings.items() if name not in self.sliders}
-        words = f" It also sets {in_words(hidden)}." if hidden else ""
-        self._comment = f"{preset.comment}{words} Press Run." if preset else ""
-        self.render()
 
     def _slider_moved(self, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
@@ -462,18 +418,9 @@ class Lab:
 
     # --- in the thread that trains --------------------------------------------------------------------------
 
-    @cached_property
-    def threads(self) -> int:
-        """Measured once a lab: the same number for all its runs, so that equal settings give equal curves."""
-        return self.base.threads or fastest_threads()
-
     def _begin(self, run: Run) -> Trainer:
-        run.config = replace(run.config, threads=self.threads)
-        run.memory = (memory_in_use(),) * 2
         trainer = self.make_trainer(run)
-        changed = {name: getattr(run.config, name) for name in CHANGEABLE}  # sliders moved meanwhile
-        trainer.change(**changed)
-        run.vocab_size = trainer.dataset.vocab_size
+        trainer.change(**{name: getattr(run.config, name) for name in CHANGEABLE})  # sliders moved meanwhile
         return trainer
 
     def _observe(self, run: Run, trainer: Trainer, event: Event) -> Iterator[Any]:
@@ -496,28 +443,22 @@ class Lab:
 
     def _follow(self, run: Run, worker: Worker) -> None:
         """Take what the worker says, and show it, until the run is over."""
-        while True:
-            message = worker.messages.get()
+        for message in worker:
             if exiting():
                 return
             if run not in self.runs or worker is not self._worker:  # deleted, or another one began
                 worker.tell(stopped=True)
-                if isinstance(message, Ended):
-                    return
                 continue
             try:
-                if self._consume(run, message, worker):
-                    return
+                self._consume(run, message)
             except Exception as error:  # in a subclass's picture, say: the learner reads it, and the run ends
-                self._say(reason_for(error))
                 worker.tell(stopped=True)
-                if isinstance(message, Ended):
-                    run.status = FAILED
-                    self.render()
-                    return
+                run.status, run.message = FAILED, reason_for(error)
+                self._say(run.summary())
+                self.render()
 
-    def _consume(self, run: Run, message: Any, worker: Worker | None) -> bool:
-        """Take in what a run says; True when it is over."""
+    def _consume(self, run: Run, message: Any) -> None:
+        """Take in what a run says."""
         match message:
             case Waiting():
                 self._say("waiting: another run has to end or to pause first")
@@ -528,32 +469,28 @@ class Lab:
                 self._draw()
             case Ended(reason):
                 self._end(run, reason)
-                return True
             case _:
-                self._take(run, message, worker)
-                return False
+                self._take(run, message)
+                return
         self.render()
-        return False
 
-    def _take(self, run: Run, event: Any, worker: Worker | None) -> None:
+    def _take(self, run: Run, event: Any) -> None:
+        worker = self._worker  # None where a run trains in the cell
         if worker is not None and self.view.page.deserted():  # pause: it costs nothing and can continue later
             self._why_paused = "paused, since the lab was no longer shown anywhere, at"
             worker.tell(paused=True)
         run.consume(event)
         if run.status == FINISHED and worker is not None:
             worker.tell(paused=False, stepping=False)  # there is nothing left to pause
-        if self.stop_diverged and run.status == RUNNING and (reason := run.divergence()):
+        if run.status == RUNNING and (reason := run.divergence()):
             run.status, run.message = DIVERGED, reason
             if worker is not None:
                 worker.tell(stopped=True)
-            return
-        first_point = isinstance(event, Evaluation) and len(run.evaluations) == 1
-        if first_point or time.perf_counter() >= self._next_frame:
+        elif (isinstance(event, Evaluation) and len(run.evaluations) == 1) or time.perf_counter() >= self._next_frame:
             self._show(run, event)
 
     def _show(self, run: Run, event: Any) -> None:
         started = time.perf_counter()
-        run.memory = (run.memory[0], max(run.memory[1], memory_in_use()))
         doing = " (evaluating)" if getattr(event, "doing", "") == "evaluate" else ""
         self._say(run.summary() + doing, aloud=isinstance(event, Evaluation))
         if run.evaluations:  # the first is the first point
@@ -564,13 +501,13 @@ class Lab:
         self._next_frame = started + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
     def _end(self, run: Run, reason: str) -> None:
-        if run.status == RUNNING:
+        if run.status == RUNNING or (reason and run.status == STOPPED):
             run.status, run.message = (FAILED if reason else STOPPED), reason
         self._say(run.summary())
         if self._line_is_new and self._worker and self._worker.trainer:  # written as the run ended
             run.thoughts = self._think_now()
         self._judge(run)
-        self._redraw()
+        self._draw()
 
     def _judge(self, run: Run) -> None:
         """The verdict on a prediction, once a run has tested it."""
@@ -578,7 +515,7 @@ class Lab:
         if not run.look.prediction or run.status not in (FINISHED, DIVERGED):
             return
         moves = prediction.moves if prediction.moves != "" else next(iter(self.sliders), None)
-        if moves in self.sliders and self.sliders[moves].value == getattr(self.own, moves):
+        if moves in self.sliders and self.sliders[moves].value == getattr(self.base, moves):
             self._verdict = f"“{run.look.prediction}”. To test it, move {moves} and press Run again."
         else:
             self._verdict = prediction.verdict(run.look.prediction)
@@ -593,37 +530,35 @@ class Lab:
         """
         for name, value in settings.items():
             self.sliders[name].value = value
+        self.stop()
         if (run := self._add_run()) is None:
             print(self._status)
             return
-        shown = display(self._as_output(), display_id=True)
-        self._worker = None
-        before, self.render = self.render, lambda: shown and shown.update(self._as_output())
+        self._worker, reason = None, ""
+        self._output = display(self._as_output(), raw=True, display_id=True)
         try:
             trainer = self._begin(run)
             for event in trainer:
-                self._take(run, event, None)
-                for more in self._observe(run, trainer, event):
-                    self._take(run, more, None)
+                for message in (event, *self._observe(run, trainer, event)):
+                    self._take(run, message)
                 if run.status == DIVERGED:
                     break
-            reason = ""
         except KeyboardInterrupt:
-            reason = ""
+            pass
         except Exception as error:
             reason = reason_for(error)
-        finally:
-            self.render = before
         self._end(run, reason)
-        if shown:
-            shown.update(self._as_output())
+        self.render()
+        self._output = None
 
-    def _as_output(self) -> Any:
-        return _Output(self._picture, self._status, self.runs[-1].samples if self.runs else [])
+    def _as_output(self) -> dict[str, str]:
+        """The picture, the status and the last sample as the output of a cell."""
+        text = html.escape(self.runs[-1].samples[-1].text) if self.runs and self.runs[-1].samples else ""
+        page = f"{as_html(*self._picture)}<p>{html.escape(self._status)}</p><pre>{text}</pre>"
+        return {"text/plain": "a live run", "text/html": page}
 
     def train(self, **settings: Any) -> Run:
         """The same run in this cell, to its end whatever its loss does, for a figure stored with the notebook."""
-        warm_up().join()
         self._figure_count += 1
         run = self.new_run(self._figure_count, **settings)
         for event in self._begin(run):
@@ -636,18 +571,3 @@ class Lab:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""
         return in_place_of(repr(self)) | widgets_only(self.view.box)
-
-
-class _Output:
-    """A lab's picture, status and last sample as the output of a cell."""
-
-    def __init__(self, picture: tuple[bytes, str], status: str, samples: list[Any]):
-        self.png, self.alt = picture
-        self.status, self.samples = status, samples
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        from course.figures import as_html
-
-        text = html.escape(self.samples[-1].text) if self.samples else ""
-        page = f"{as_html(self.png, self.alt)}<p>{html.escape(self.status)}</p><pre>{text}</pre>"
-        return {"text/plain": "a live run", "text/html": page}, {}

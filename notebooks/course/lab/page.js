@@ -32,32 +32,27 @@ function set(node, attribute, value) {
   if (node.getAttribute(attribute) !== value) node.setAttribute(attribute, value);
 }
 
-const dark = () => document.body.dataset.jpThemeLight === "false";
-
 export default {
   render({ model, el }) {
     el.style.display = "none";
-    const answer = () => model.send({ view: "here", dark: dark() });
+    const answer = () => model.send({ view: "here" });
     let root, waiting = false;
     const observer = new MutationObserver(() => {
       if (waiting) return;
       waiting = true;
       requestAnimationFrame(() => { waiting = false; name(root); });
     });
-    const theme = new MutationObserver(answer);
     const begin = () => {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
       name(root);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
-      theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     };
     begin();
     model.on("msg:custom", answer);
     answer();
     return () => {
       observer.disconnect();
-      theme.disconnect();
       model.off("msg:custom", answer);
     };
   },

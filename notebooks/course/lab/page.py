@@ -1,18 +1,16 @@
-"""What the page itself tells and is told: names for screen readers, whether anybody looks, and on which background."""
+"""What the page itself tells and is told: names for screen readers, and whether anybody looks."""
 
 import math
 import threading
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import anywidget
 from IPython import get_ipython
 
 BEAT = 1.0  # seconds between two questions
-PATIENCE = 4.0  # seconds without an answer: then nobody is there
+PATIENCE = 10.0  # seconds without an answer: then nobody is there (a page on a busy machine may need five)
 
 
 class Kernel:
@@ -68,22 +66,17 @@ class Page(anywidget.AnyWidget):
 
     _esm, _css = Path(__file__).with_name("page.js"), Path(__file__).with_name("page.css")
 
-    def __init__(self, on_theme: Callable[[bool], None] = lambda dark: None):
+    def __init__(self):
         super().__init__()
         self._shown = False  # once it was; without a front end nobody answers, and all the same nothing is wrong
         self._asked = -math.inf  # when, last
         self._unanswered_since = math.inf
-        self._kernel, self._on_theme = kernel(), on_theme
-        self.dark = False
-        self.on_msg(lambda _, content, __: self.hear(content))
+        self._kernel = kernel()
+        self.on_msg(lambda *_: self.hear())
 
-    def hear(self, content: dict[str, Any] | None = None) -> None:
-        """A view says that it is here: it has appeared, or was asked, or its theme is another one."""
+    def hear(self) -> None:
+        """A view says that it is here: it has appeared, or was asked."""
         self._shown, self._unanswered_since = True, math.inf
-        dark = bool(content and content.get("dark", self.dark))
-        if content and dark != self.dark:
-            self.dark = dark
-            self._on_theme(dark)
 
     def deserted(self) -> bool:
         """Whether the last view is gone. To be called often, from any thread: it asks now and then."""

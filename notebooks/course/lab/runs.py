@@ -11,7 +11,6 @@ from gptlib.config import TrainConfig
 from gptlib.events import Estimate, Evaluation, TrainStep
 
 RUNNING, FINISHED, STOPPED, DIVERGED, FAILED = "running", "finished", "stopped", "diverged", "failed"
-ACTIVITIES = ("training", "evaluating", "writing samples")
 KEPT_RUNS = 5
 STUB = 10  # steps: a run that was stopped before them makes room for the next one
 # A loss this many times as high as that of the untrained model, this many logged steps in a row, is no noise.
@@ -76,8 +75,6 @@ class Run:
         default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "writing samples": 0.0}
     )
     drawing: float = 0.0  # seconds that its pictures took, beside the run
-    memory: tuple[int, int] = (0, 0)  # bytes of the whole process: at the start, and the most since
-    vocab_size: int = 0
     unit: str = "character"  # what a token is
     samples: list[Sample] = field(default_factory=list)
     thoughts: Thoughts | None = None
@@ -223,11 +220,9 @@ X_AXES = {"steps": "step", "tokens": "{unit}s learned from", "seconds": "seconds
 
 @dataclass(frozen=True)
 class Scale:
-    """How runs are compared: at the same steps, tokens or seconds, on linear or logarithmic axes."""
+    """How runs are compared: at the same steps, tokens or seconds."""
 
     x: str = "steps"
-    log_x: bool = False
-    log_loss: bool = False
 
     def places(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
         """Where the run's losses and its evaluations are on the x axis."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
 from course.figures import COLORS
@@ -17,14 +16,9 @@ from course.lab.runs import Run, Sample, Thoughts, in_words
 from gptlib.config import TrainConfig, as_arguments
 from gptlib.events import Estimate
 
-MIB = 2**20
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
+MAP_COLOR = (31, 119, 200)  # to be seen on a light page and on a dark one
 WIDE = ("run", "settings")  # columns whose text may take several lines
-
-
-def memory_in_use() -> int:
-    """Bytes that this process holds in memory: Python, torch and everything else that is loaded."""
-    return psutil.Process().memory_info().rss
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -40,7 +34,6 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
             "val loss": _estimate(run.val),
             "seconds": f"{run.seconds():.1f}",
             f"{unit}s/s": f"{run.tokens_per_second():,.0f}",
-            "MiB more": f"{(run.memory[1] - run.memory[0]) / MIB:,.0f}",
         }
         for run in runs
     ]
@@ -114,12 +107,12 @@ def download(name: str, kind: str, content: bytes) -> str:
 
 
 def costs(run: Run) -> str:
-    """The gap between the curves, and the run's time, speed and memory, in two lines of HTML."""
+    """The gap between the curves, and the run's time and speed, in two lines of HTML."""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in run.shares().items() if share >= 0.005)
     drawing = f" Drawing: {run.drawing / run.seconds():.0%} on top." if run.seconds() else ""
     return (
         f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {shares}.{drawing} "
-        f"{run.tokens_per_second():,.0f} {run.unit}s/s, {run.memory[1] / MIB:,.0f} MiB</small>"
+        f"{run.tokens_per_second():,.0f} {run.unit}s/s</small>"
     )
 
 
@@ -188,9 +181,9 @@ def attention(told: Thoughts | None) -> str:
 
 
 def _pixels(weights: np.ndarray) -> str:
-    """A map as a PNG of one pixel a weight, in a data URL; white is 0."""
-    shade = np.sqrt(weights)[..., None]
-    colors = np.array([247, 251, 255]) * (1 - shade) + np.array([8, 72, 140]) * shade
+    """A map as a PNG of one pixel a weight, in a data URL; where nothing is looked at, the page shines through."""
+    alpha = (255 * np.sqrt(weights)).astype(np.uint8)
+    colors = np.broadcast_to(np.array(MAP_COLOR, np.uint8), (*weights.shape, 3))
     buffer = io.BytesIO()
-    Image.fromarray(colors.astype(np.uint8)).save(buffer, "png")
+    Image.fromarray(np.dstack([colors, alpha])).save(buffer, "png")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -3,36 +3,64 @@
 import json
 import sysconfig
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from course.plays import open_plays
 from gptlib.dataset import COURSE_DATA, Dataset
-from gptlib.errors import UserError
+from gptlib.errors import UsageError, UserError
 
 PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
-LONGEST_NAME = 200  # characters: what is longer is a text
+LONGEST_NAME = 200  # bytes: what is longer is a text
 CODE = 1_000_000  # characters
 
 
-def open_text(source: Dataset | str | Path) -> tuple[Dataset, str]:
-    """The dataset, and what to call it.
+@dataclass(frozen=True)
+class Text:
+    """What a lab learns from."""
+
+    data: Dataset
+    label: str  # what to call it
+    name: str = ""  # of the prepared dataset, for the command that repeats a run; "" where there is none
+
+
+def open_text(source: Dataset | str | Path) -> Text:
+    """The text that is meant.
 
     Raises:
         UserError: there is no such dataset or file, or it is no text.
     """
     if isinstance(source, Dataset):
-        return source, _called(source.meta.get("source", ""))
-    if isinstance(source, str) and ("\n" in source or len(source) > LONGEST_NAME):
-        return from_text(source), "your text"
+        return Text(source, _called(source.meta.get("source", "")) or "a text")
+    if not isinstance(source, (str, Path)):
+        raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
+    if isinstance(source, str) and not _may_be_a_name(source):
+        return Text(from_text(source), "your text")
     path = Path(source).expanduser()
     if path.is_file():
         try:
-            return from_text(path.read_text(encoding="utf-8-sig")), path.name
+            return Text(from_text(path.read_text(encoding="utf-8-sig")), path.name)
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
     data = open_plays() if str(source) == PLAYS else Dataset.open(path)
-    return data, _called(data.meta.get("source", "")) or path.name
+    return Text(data, _called(data.meta.get("source", "")) or path.name, str(source))
+
+
+def open_pasted(pasted: str) -> Text:
+    """What stands in the box for a text of one's own: that text, or the path of a file.
+
+    Raises:
+        UserError: the box is empty.
+    """
+    path = pasted.strip()
+    if not path:
+        raise UserError("the box is empty; paste a text into it")
+    return open_text(path if _may_be_a_name(path) and Path(path).is_file() else pasted + "\n")
+
+
+def _may_be_a_name(text: str) -> bool:
+    return "\n" not in text and len(text.encode(errors="replace")) <= LONGEST_NAME
 
 
 def from_text(text: str) -> Dataset:
@@ -43,7 +71,7 @@ def from_text(text: str) -> Dataset:
 def _called(source: str) -> str:
     if source.startswith("Shakespeare"):
         return "Shakespeare"
-    return source.split(",")[0][:40] or "a text"
+    return source.split(",")[0][:40]
 
 
 def warning(data: Dataset) -> str:
@@ -55,22 +83,24 @@ def warning(data: Dataset) -> str:
     return f"Only {tokens:,} {unit}s: the model will just recite them. It needs {SHORT:,} or more to learn how they go."
 
 
-def choices() -> dict[str, Callable[[], Dataset]]:
-    """The texts that are at hand: what is prepared in data/, and the code of Python's own library."""
-    found: dict[str, Callable[[], Dataset]] = {}
+def choices(given: Text) -> dict[str, Callable[[], Text]]:
+    """The texts that are at hand: the given one, what is prepared in data/, and the code of Python's own library."""
+    found: dict[str, Callable[[], Text]] = {given.label: lambda: given}
     for meta in sorted(COURSE_DATA.glob("*/meta.json"), key=lambda path: path.parent.name != PLAYS):
-        about = json.loads(meta.read_text(encoding="utf-8"))
-        name = _called(about.get("source", ""))
-        name = f"{name} ({meta.parent.name.removeprefix('data-')})" if name in found else name
-        found[name] = lambda folder=meta.parent: Dataset.open(folder)
+        folder = meta.parent.name
+        if folder == given.name:
+            continue
+        label = _called(json.loads(meta.read_text(encoding="utf-8")).get("source", "")) or folder
+        label = f"{label} ({folder.removeprefix('data-')})" if label in found else label
+        found[label] = lambda folder=folder: open_text(folder)
     return found | {"Python code": python_code}
 
 
-def python_code() -> Dataset:
+def python_code() -> Text:
     """A million characters of the modules that come with Python."""
     text = ""
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         text += path.read_text(encoding="utf-8", errors="ignore")
         if len(text) > CODE:
             break
-    return from_text("".join(c for c in text[:CODE] if c.isascii()))
+    return Text(from_text("".join(c for c in text[:CODE] if c.isascii())), "Python code")

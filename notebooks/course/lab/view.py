@@ -1,11 +1,7 @@
-"""The widgets of a lab. `render(state)` makes them show a state, whatever they showed before; nothing is decided here.
-
-Frames are pushed as an image into an HTML widget: output captured from a thread gets lost or lands in another cell, an
-ipywidgets.Image has no alt text.
-"""
+"""What a lab looks like. `LabView.render(state)` shows a state, whatever was shown before; it knows no lab."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +9,13 @@ import ipywidgets as widgets
 
 from course.figures import as_html
 from course.lab import table
-from course.lab.controls import PRESETS, Preset, lay_out
+from course.lab.controls import Question, box, button, lay_out, part, read_out, show
 from course.lab.page import Page
 from course.lab.runs import X_AXES, Run, Scale
 from course.prediction import Prediction
 
-OWN_SETTINGS = "the lab's own settings"
 SIDES = {"left": "the first of the last run", "right": "the latest"}
+OWN_TEXT = "your own text"
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,6 @@ class State:
     aloud: bool = True  # whether a screen reader says the status
     note: str = ""  # what moved sliders, or the text, mean for the next run
     verdict: str = ""
-    comment: str = ""  # on the preset
     png: bytes = b""
     alt: str = ""
     commands: tuple[str, ...] = ()  # that repeat the runs
@@ -45,43 +40,31 @@ class State:
         return self.runs[-1] if self.runs else None
 
 
-@dataclass(frozen=True)
-class Actions:
-    """What happens when the learner does something."""
-
-    start: Callable[[], None]
-    pause: Callable[[], None]
-    step: Callable[[], None]
-    stop: Callable[[], None]
-    reset: Callable[[], None]
-    predict: Callable[[str | None], None]
-    unlock: Callable[[], None]
-    load: Callable[[Preset | None], None]
-    hide: Callable[[Run, bool], None]
-    rename: Callable[[Run, str], None]
-    delete: Callable[[Run], None]
-    compare: Callable[[Scale], None]
-    think: Callable[[str], None]
-    open_text: Callable[[str, str], None]
-    export: Callable[[], Any]  # the figure of the runs
-    refresh: Callable[[], None]
-    theme: Callable[[bool], None]
-
-
 class LabView:
-    """All widgets of a lab; `box` is what a cell shows."""
+    """All widgets of a lab; `box` is what a cell shows.
+
+    Args:
+        actions: whose methods are called when the learner does something: start, pause, step, stop, reset, predict,
+            unlock, hide, rename, delete, compare, think, open_text, export.
+        controls: the sliders, and what else stands with them.
+        prediction: asked first.
+        texts: names of the texts to choose from; none: no choice.
+        line: what "What it thinks" begins with.
+        unfolded: names of the parts below the plot that are open at first.
+    """
 
     def __init__(
         self,
-        actions: Actions,
+        actions: Any,
         controls: Sequence[widgets.Widget],
         prediction: Prediction | None = None,
         texts: Sequence[str] = (),
         line: str = "",
-        open_folds: Sequence[str] = (),
+        unfolded: Sequence[str] = (),
     ):
         self.actions, self.state = actions, State()
-        self.page = Page(actions.theme)
+        self.page = Page()
+        self.ask = Question(prediction, actions.predict, actions.unlock) if prediction else None
         self.run_button = button("Run", "Train with these settings, from the start", actions.start)
         self.run_button.button_style = "primary"
         self.pause_button = button("Pause", "Pause the run, or let it continue", actions.pause)
@@ -90,16 +73,16 @@ class LabView:
         self.reset_button = button("Reset", "The first settings again, and no runs", actions.reset)
         buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button, self.reset_button]
         self.image, self.costs, self.sample, self.status, self.note = (
-            _html(name) for name in ("plot", "costs", "sample", "status", "note")
+            part(name) for name in ("plot", "costs", "sample", "status", "note")
         )
-        left = [*self._texts(texts), _box("sliders", controls), _box("buttons", buttons), self.note, self.status]
+        left = [*self._texts(texts), box("sliders", controls), box("buttons", buttons), self.note, self.status]
         grid = widgets.VBox(
             [
-                _box("ask", self._ask(prediction)),
-                _box("controls", left),
-                _box("plotarea", [self.image, self.costs]),
-                _box("below", [self.sample]),
-                _box("folds", self._folds(line, open_folds)),
+                *([self.ask.box] if self.ask else []),
+                box("controls", left),
+                box("plotarea", [self.image, self.costs]),
+                box("below", [self.sample]),
+                box("folds", self._folds(line, unfolded)),
             ]
         ).add_class("gptlib-grid")
         self.box = widgets.VBox([grid, self.page]).add_class("gptlib-lab").add_class("gptlib-named")
@@ -108,90 +91,68 @@ class LabView:
 
     # --- what is on the page --------------------------------------------------------------------------
 
-    def _ask(self, prediction: Prediction | None) -> list[widgets.Widget]:
-        self.prediction = prediction
-        self.choice = self.skip_button = self.verdict = None
-        if prediction is None:
-            return []
-        tooltip = f"Predict: {prediction.question}"
-        self.choice = widgets.RadioButtons(options=prediction.shuffled, index=None, tooltip=tooltip)
-        self.skip_button = button("Skip", "Run without a prediction", self.actions.unlock).add_class("gptlib-skip")
-        self.verdict = _html("verdict")
-        self.choice.observe(lambda change: self.actions.predict(self.choice.value), names="index")
-        question = widgets.HTML(f"<b>Predict:</b> {html.escape(prediction.question)}")
-        return [question, self.choice, self.skip_button, self.verdict]
-
     def _texts(self, texts: Sequence[str]) -> list[widgets.Widget]:
         """A choice of texts, and a box for one's own."""
-        self.text_menu = self.own_text = None
         if not texts:
             return []
-        own = "your own text"
-        self.text_menu = lay_out(widgets.Dropdown(options=[*texts, own], description="text"))
+        self.text_menu = lay_out(widgets.Dropdown(options=[*texts, OWN_TEXT], description="text"))
         placeholder = "Paste a text, or write the path of a file"
         self.own_text = widgets.Textarea(placeholder=placeholder, layout={"width": "auto", "height": "90px"})
-        self.own_text.tooltip = "your own text"
-        use = button("Use this text", "Learn from what is in the box", lambda: self._use(own))
-        box = widgets.VBox([self.own_text, use])
-        _show(box, False)
+        self.own_text.tooltip = OWN_TEXT
+        self.use_button = button("Use this text", "Learn from what is in the box", self._use)
+        pasted = widgets.VBox([self.own_text, self.use_button])
+        show(pasted, False)
 
         def chosen(change: dict) -> None:
-            _show(box, change["new"] == own)
-            if change["new"] != own:
-                self.actions.open_text(change["new"], "")
+            show(pasted, change["new"] == OWN_TEXT)
+            if change["new"] != OWN_TEXT:
+                self.actions.open_text(change["new"])
 
         self.text_menu.observe(chosen, names="value")
-        return [self.text_menu, box]
+        return [self.text_menu, pasted]
 
-    def _use(self, own: str) -> None:
-        self.actions.open_text(own, self.own_text.value)
+    def _use(self) -> None:
+        self.actions.open_text(OWN_TEXT, self.own_text.value)
 
-    def _folds(self, line: str, opened: Sequence[str]) -> list[widgets.Widget]:
+    def _folds(self, line: str, unfolded: Sequence[str]) -> list[widgets.Widget]:
+        self.export = part("export")
         self.folds: dict[str, widgets.ToggleButton] = {}
-        self.panels: dict[str, widgets.VBox] = {}
         contents = {
             "What it thinks": self._thinking(line),
             "Side by side": self._side_by_side(),
             "Compare the runs": self._comparison(),
-            "Settings to try": self._presets(),
-            "Take it away": [self._export()],
+            "Take it away": [self.export],
         }
+        panels = []
         for name, content in contents.items():
-            panel = widgets.VBox(content)
-            toggle = widgets.ToggleButton(description=name, value=name in opened, layout={"width": "auto"})
-            _show(panel, toggle.value)
-            toggle.observe(lambda change, panel=panel: (_show(panel, change["new"]), self.fill()), names="value")
-            self.folds[name], self.panels[name] = toggle, panel
-        return [_row(list(self.folds.values())), *self.panels.values()]
+            panels.append(panel := widgets.VBox(content))
+            toggle = widgets.ToggleButton(description=name, value=name in unfolded, layout={"width": "auto"})
+            show(panel, toggle.value)
+            toggle.observe(lambda change, panel=panel: (show(panel, change["new"]), self.fill()), names="value")
+            self.folds[name] = toggle
+        return [_row(list(self.folds.values())), *panels]
 
     def _thinking(self, line: str) -> list[widgets.Widget]:
         self.line = lay_out(widgets.Text(value=line, description="a line", continuous_update=True))
         self.line.layout.width = "min(34em, 100%)"
         self.line.observe(lambda change: self.actions.think(change["new"]), names="value")
-        self.thoughts, self.maps = _html("thoughts"), _html("maps")
-        return [self.line, _box("pair", [self.thoughts, self.maps])]
+        self.thoughts, self.maps = part("thoughts"), part("maps")
+        return [self.line, box("pair", [self.thoughts, self.maps])]
 
     def _side_by_side(self) -> list[widgets.Widget]:
         self.sides, panels = [], []
         for name, first in SIDES.items():
-            menu, page = lay_out(widgets.Dropdown(options={first: name}, description=name)), _html("page")
+            menu, page = lay_out(widgets.Dropdown(options={first: name}, description=name)), part("page")
             menu.observe(lambda _: self.fill(), names="value")
             self.sides.append((menu, page))
             panels.append(widgets.VBox([menu, page]))
-        return [_box("pair", panels)]
+        return [box("pair", panels)]
 
     def _comparison(self) -> list[widgets.Widget]:
         self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="compared at the same"))
-        self.log_x = widgets.Checkbox(description="logarithmic x axis", indent=False, layout={"width": "auto"})
-        self.log_loss = widgets.Checkbox(description="logarithmic loss axis", indent=False, layout={"width": "auto"})
-        self.rows, self.table = widgets.VBox(), _html("table")
-
-        def rescale(_: dict) -> None:
-            self.actions.compare(Scale(self.x_axis.value, self.log_x.value, self.log_loss.value))
-
-        for control in (self.x_axis, self.log_x, self.log_loss):
-            control.observe(rescale, names="value")
-        return [_row([self.x_axis, self.log_x, self.log_loss]), self.rows, self.table]
+        self.x_axis.observe(lambda change: self.actions.compare(Scale(change["new"])), names="value")
+        self.rows, self.table = widgets.VBox(), part("table")
+        return [_row([self.x_axis]), self.rows, self.table]
 
     def _row_of(self, run: Run) -> widgets.Widget:
         """What can be done with one run: hide, rename, delete."""
@@ -212,21 +173,6 @@ class LabView:
         row.run = run
         return row
 
-    def _presets(self) -> list[widgets.Widget]:
-        labels = {OWN_SETTINGS: "own"} | {preset.label: preset for preset in PRESETS}
-        self.preset = lay_out(widgets.Dropdown(options=labels, description="known good, known bad"))
-        self.comment = _html("comment")
-        self.preset.observe(lambda _: self.actions.load(self.chosen_preset()), names="value")
-        return [self.preset, self.comment]
-
-    def chosen_preset(self) -> Preset | None:
-        """The preset in the menu; None for the lab's own settings."""
-        return self.preset.value if isinstance(self.preset.value, Preset) else None
-
-    def _export(self) -> widgets.Widget:
-        self.export = _html("export")
-        return self.export
-
     # --- what it shows ----------------------------------------------------------------------------------
 
     def render(self, state: State) -> None:
@@ -235,17 +181,16 @@ class LabView:
         self.run_button.disabled = self.step_button.disabled = state.locked
         self.stop_button.disabled = self.pause_button.disabled = not state.running
         self.pause_button.description = "Resume" if state.running and state.paused else "Pause"
-        self.status.value = _live(html.escape(state.status), "min-height: 3em", "polite" if state.aloud else "off")
-        self.note.value = _live(f"<small>{html.escape(state.note)}</small>") if state.note else ""
+        self.status.value = read_out(html.escape(state.status), "min-height: 3em", "polite" if state.aloud else "off")
+        self.note.value = read_out(f"<small>{html.escape(state.note)}</small>") if state.note else ""
         if state.png:
             self.image.value = as_html(state.png, state.alt)
         self.costs.value = table.costs(run) if run else ""
         self.sample.value = table.strip(run)
-        if self.prediction is not None:
-            _show(self.skip_button, state.locked)
+        if self.ask:
+            show(self.ask.skip_button, state.locked)
             said = f"<b>You predicted:</b> {html.escape(state.verdict)}" if state.verdict else ""
-            self.verdict.value = _live(said)
-        self.comment.value = _live(html.escape(state.comment))
+            self.ask.verdict.value = read_out(said)
         self.fill()
 
     def fill(self) -> None:
@@ -296,38 +241,14 @@ class LabView:
         close(self.box)
 
 
-def button(name: str, tooltip: str, action: Callable[[], None]) -> widgets.Button:
-    """A button that does one thing."""
-    made = widgets.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
-    made.on_click(lambda _: action())
-    return made
-
-
 def close(widget: widgets.Widget) -> None:
     """Close a widget and all that is in it."""
     for child in getattr(widget, "children", ()):
         close(child)
-    for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
-        if part is not None:  # layout and style are widgets too, which ipywidgets leave behind
-            part.close()
-
-
-def _html(name: str) -> widgets.HTML:
-    return widgets.HTML().add_class(f"gptlib-{name}")
-
-
-def _box(name: str, children: Sequence[widgets.Widget]) -> widgets.VBox:
-    return widgets.VBox(children).add_class(f"gptlib-{name}")
+    for piece in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
+        if piece is not None:  # layout and style are widgets too, which ipywidgets leave behind
+            piece.close()
 
 
 def _row(children: Sequence[widgets.Widget]) -> widgets.HBox:
     return widgets.HBox(children, layout={"flex_flow": "row wrap"})
-
-
-def _show(widget: widgets.Widget, shown: bool) -> None:
-    (widget.remove_class if shown else widget.add_class)("gptlib-hidden")
-
-
-def _live(content: str, style: str = "", live: str = "polite") -> str:
-    """A part of the page whose changes a screen reader reads out."""
-    return f'<div role="status" aria-live="{live}" style="line-height: 1.5; {style}">{content}</div>'

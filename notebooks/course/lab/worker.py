@@ -7,20 +7,15 @@ import atexit
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from course.lab.page import kernel
-from gptlib.config import TrainConfig
-from gptlib.dataset import Dataset
 from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
 from gptlib.events import Event, TrainStep
 from gptlib.trainer import Trainer
 
-QUIET = 1.0  # seconds after a cell: then its outputs are in the page too
 PATIENCE_AT_EXIT = 10.0  # seconds
 
 
@@ -75,50 +70,6 @@ def exiting() -> bool:
     return _exiting.is_set()
 
 
-@contextmanager
-def turn() -> Iterator[None]:
-    """Compute while no run does."""
-    global _active
-    me = object()
-    with _changed:
-        _changed.wait_for(lambda: _active is None or _exiting.is_set())
-        _active = me
-    try:
-        yield
-    finally:
-        with _changed:
-            _active = None
-            _changed.notify_all()
-
-
-@cache
-def warm_up() -> threading.Thread:
-    """Train a tiny model aside, once, while the learner reads: the first Trainer loads a second's worth of code."""
-    tiny = {"n_layer": 1, "n_head": 1, "n_embd": 8, "block_size": 4, "batch_size": 1, "max_iters": 1, "eval_iters": 1}
-    dataset = Dataset.from_text("to be or not to be " * 9)
-
-    def work() -> None:
-        with turn():
-            for _ in Trainer(TrainConfig(**tiny, optimizer="muon"), dataset):
-                if _exiting.is_set():
-                    return
-
-    return spawn(work, "warm-up")
-
-
-def in_a_quiet_moment(work: Callable[[], Any]) -> threading.Thread:
-    """Do something short aside that needs the cores for itself, once neither a cell nor a run is computing."""
-
-    def wait_and_work() -> None:
-        while kernel().idle_for() < QUIET:
-            if _exiting.wait(QUIET / 4):
-                return
-        with turn():
-            work()
-
-    return spawn(wait_and_work, "aside")
-
-
 def reason_for(error: Exception) -> str:
     """Why a run failed, in one plain sentence."""
     if isinstance(error, UserError):
@@ -162,6 +113,14 @@ class Worker:
     def alive(self) -> bool:
         """Whether the run goes on, or its end is not shown yet."""
         return self.thread is not None and self.thread.is_alive()
+
+    def __iter__(self) -> Iterator[Any]:
+        """All that the run has to say; the last is `Ended`."""
+        while True:
+            message = self.messages.get()
+            yield message
+            if isinstance(message, Ended):
+                return
 
     # --- in the thread --------------------------------------------------------------------------------
 

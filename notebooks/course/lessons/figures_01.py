@@ -8,7 +8,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-import tiktoken
 
 from course.figures import BLUE, COLORS, GREY, VERMILION, Picture, new_figure
 from course.lab.controls import lay_out
@@ -18,7 +17,7 @@ from course.lab.runs import Run
 from course.landmarks import draw_landmarks, landmarks
 from gptlib.dataset import Dataset
 from gptlib.model import GPT
-from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
+from gptlib.tokenizer import BPETokenizer, Tokenizer
 from gptlib.trainer import Trainer
 
 # --- a text in pieces -----------------------------------------------------------------------------------
@@ -27,14 +26,10 @@ VISIBLE = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 TINTS = ("86,180,233", "230,159,0", "0,158,115", "204,121,167")  # of the course's colors, laid thinly over any theme
 
 
-def pieces(tokenizer: Tokenizer | tiktoken.Encoding, text: str) -> list[tuple[int, bytes]]:
+def pieces(tokenizer: Tokenizer, text: str) -> list[tuple[int, bytes]]:
     """The tokens of `text`: the number of each, and its bytes."""
-    match tokenizer:
-        case BPETokenizer():
-            return [(i, tokenizer.pieces[i]) for i in tokenizer.encode(text).tolist()]
-        case CharTokenizer():
-            return [(i, tokenizer.chars[i].encode()) for i in tokenizer.encode(text).tolist()]
-    return [(i, tokenizer.decode_single_token_bytes(i)) for i in tokenizer.encode_ordinary(text)]
+    known = tokenizer.pieces if isinstance(tokenizer, BPETokenizer) else [c.encode() for c in tokenizer.chars]
+    return [(i, known[i]) for i in tokenizer.encode(text).tolist()]
 
 
 def visible(piece: bytes) -> str:
@@ -48,7 +43,7 @@ def visible(piece: bytes) -> str:
 class Cut:
     """A text cut into its tokens, as the result of a cell: each in a frame and a tint, its number on hover."""
 
-    def __init__(self, tokenizer: Tokenizer | tiktoken.Encoding, text: str, title: str = ""):
+    def __init__(self, tokenizer: Tokenizer, text: str, title: str = ""):
         self.pieces = pieces(tokenizer, text)
         count = len(self.pieces)
         self.characters_per_token = len(text) / max(1, count)
@@ -142,10 +137,8 @@ class TokenizerLab(Lab):
         """The next run, with the tokens of this name, or else those that the menu says."""
         tokens = tokens or self.menu.value
         steps = max(1, round(self.characters / self.lengths[tokens] / self.base.tokens_per_step))
-        interval = self.base.eval_interval  # a preset's, or five times a run
-        interval = math.ceil(steps / 5) if interval == self.own.eval_interval else interval
         run = super().new_run(number, **settings)
-        run.config = replace(run.config, max_iters=steps, eval_interval=interval)
+        run.config = replace(run.config, max_iters=steps, eval_interval=math.ceil(steps / 5))
         run.settings, run.unit = {"tokens": tokens} | run.settings, self.data[tokens].tokenizer.unit
         return run
 
@@ -158,7 +151,7 @@ class TokenizerLab(Lab):
 
     def frame(self, run: Run | None) -> tuple[bytes, str]:
         """The runs in both units."""
-        picture = self.plot([run for run in self.runs if not run.look.hidden], self.plot_title(run))
+        picture = self.plot([run for run in self.runs if not run.look.hidden], self.title)
         return picture.png, picture.alt
 
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,10 @@ from torch import Tensor
 from course.figures import BLUE, COLORS, GREY, ORANGE, VERMILION, Picture, new_figure, tidy
 from gptlib.tokenizer import CharTokenizer
 
-RESULTS = Path(__file__).parents[2] / "results"  # measured beforehand, by tests/benchmarks
 FAINT = "#b5b5b5"  # text that a model does not see
 FIGURE_SPACE = "\u2007"  # as wide as a digit, and not stripped at the end of a line
 MARKERS = "osD^v"  # with the color, a second way to tell models apart
 NAMES = {"\n": "line break", " ": "space", ",": "comma", ".": "period", "'": "apostrophe", ":": "colon", "-": "hyphen"}
-KNOWN = ("letters", "pairs", "two before", "three before", "four before", "five before")  # what a table looks at
 
 
 def visible(text: str) -> str:
@@ -45,6 +41,7 @@ def plot_next(tokenizer: CharTokenizer, answers: Mapping[tuple[str, int], Tensor
             p, tokens = answers[text, size].topk(top)
             names = [NAMES.get(c, c) for c in (tokenizer.chars[token] for token in tokens)]
             tidy(ax)
+            ax.set_axisbelow(True)
             ax.barh(range(top), 100 * p.numpy(), color=color)
             ax.set_yticks(range(top), names, fontsize=9.5)
             ax.invert_yaxis()
@@ -104,19 +101,19 @@ def plot_loss_by_position(
 
     The bands reach one standard error up and down.
     """
-    figure, ax = new_figure(7.6, 4.0)
+    figure, ax = new_figure(8.2, 4.0)
+    longest = max(curves)
     for (size, curve), color, marker in zip(curves.items(), COLORS, MARKERS, strict=False):
         seen, means, error = np.arange(1, size + 1), curve.numpy(), errors[size].numpy()
         ax.fill_between(seen, means - error, means + error, color=color, alpha=0.2, lw=0)
         ax.plot(seen, means, color=color, marker=marker, ms=3, lw=1.2)
-        shift = {6: (14, 34), 16: (14, -20)}.get(size, (-4, 12))  # from the end of the curve, out of the others' way
+        shift = {6: (14, -16), 16: (14, -20)}.get(size, (-4, 12))  # from the end of the curve, out of the others' way
         place = {"xytext": shift, "textcoords": "offset points", "ha": "center"}
         ax.annotate(f"block_size {size}", (size, means[-1]), **place, color=color, fontsize=9)
     for n, loss in enumerate(counts[1:], start=1):
         ax.plot([n - 0.45, n + 0.45], [loss, loss], color=GREY, lw=2.4)
-        ax.plot([n, 9.6], [loss, loss], color=GREY, lw=0.6, ls=":")
-        ax.text(9.8, loss, f"counting, {KNOWN[n]}: {loss:.2f}", color=GREY, fontsize=8.5, va="center")
-    longest = max(curves)
+        ax.plot([n, longest + 5], [loss, loss], color=GREY, lw=0.6, ls=":")
+        ax.text(longest + 6, loss, f"counting,\n{n} before: {loss:.2f}", color=GREY, fontsize=8.5, va="center")
     ticks = [n for n in (1, 6, 16, 24, 32, 40, 48, 56, 64) if n <= longest]
     ax.set_xticks(ticks, [str(n) for n in ticks])
     ax.set(xlabel="characters seen (position + 1)", ylabel="loss (nats per character)", xlim=(0, longest + 5))
@@ -128,75 +125,28 @@ def plot_loss_by_position(
     return Picture(figure, "loss by position in the window", alt)
 
 
-def over_seeds(results: Mapping[str, Any], block_size: int, steps: int, positions: slice = slice(None)) -> list[float]:
-    """The loss at these positions, one for each seed of the stored runs."""
-    runs = [run for run in results["gpt"] if (run["block_size"], run["steps"]) == (block_size, steps)]
-    return [mean(run["by_position"][positions]) for run in runs]
-
-
-def plot_block_sizes(results: Mapping[str, Any]) -> Picture:
-    """The stored runs: the loss over the whole window, and at equal positions, for each block_size."""
-    figure, (left, right) = new_figure(7.8, 3.5, columns=2)
-    parts, shown = [], {}
-    lengths = sorted({run["steps"] for run in results["gpt"] if run["block_size"] == 16})
-    for steps, color, marker in zip(lengths, (BLUE, VERMILION), "os", strict=False):
-        sizes = sorted({run["block_size"] for run in results["gpt"] if run["steps"] == steps})
-        losses = {size: over_seeds(results, size, steps) for size in sizes}
-        for size, values in losses.items():
-            left.plot([size] * len(values), values, marker, ms=4, color=color, alpha=0.7, mec="none")
-        left.plot(sizes, [mean(values) for values in losses.values()], color=color, lw=1)
-        place = {"xytext": (8, 0), "textcoords": "offset points", "color": color, "fontsize": 9}
-        left.annotate(f"{steps:,} steps", (sizes[0], mean(losses[sizes[0]])), **place)
-        shown[steps] = {size: mean(values) for size, values in losses.items()}
-        parts.append(f"{steps} steps: " + ", ".join(f"{m:.2f} with {size}" for size, m in shown[steps].items()))
-        if 64 in sizes:
-            runs = [run["by_position"] for run in results["gpt"] if (run["block_size"], run["steps"]) == (64, steps)]
-            seen, curve = np.arange(1, 65), np.mean(runs, axis=0)
-            right.plot(seen, curve, color=color, lw=1.2, marker=marker, ms=2.5)
-            parts.append(f"block_size 64, {steps} steps, by position: {curve[7]:.2f} with 8, {curve[15]:.2f} with 16, "
-                         f"{curve[31]:.2f} with 32, {curve[63]:.2f} with 64")  # fmt: skip
-    left.set_xscale("log", base=2)
-    left.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
-    left.set(xlabel="block_size", ylabel="loss (nats per character)")
-    left.set_title("over the whole window, a dot for each seed", loc="left", fontsize=9.5)
-    right.set_xscale("log", base=2)
-    right.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
-    right.set(xlabel="characters seen", ylim=(None, 2.6))
-    right.set_title("block_size 64, by position", loc="left", fontsize=9.5)
-    return Picture(figure, "the stored runs by block_size", ". ".join(parts) + ".")
-
-
-def plot_counting_and_gpt(results: Mapping[str, Any]) -> Picture:
-    """The stored runs: a GPT that sees 17 characters or more against tables of counts that have read the same text."""
+def plot_counting_and_gpt(gpt: Mapping[int, Tensor], tables: Mapping[int, Sequence[float]]) -> Picture:
+    """The losses of GPTs, a dot for each seed, and of tables of counts; both by the number of characters read."""
     figure, ax = new_figure(7.6, 3.9)
-    steps = sorted({run["steps"] for run in results["gpt"] if run["block_size"] == 64})
-    lengths = [1536 * n for n in steps]
-    by_length = {1536 * n: over_seeds(results, 64, n, slice(16, None)) for n in steps}
-    means = [mean(values) for values in by_length.values()]
-    for n, values in by_length.items():
-        ax.plot([n] * len(values), values, "o", ms=3.5, color=BLUE, alpha=0.7, mec="none")
+    lengths, means = list(gpt), [values.mean().item() for values in gpt.values()]
+    for length, values in gpt.items():
+        ax.plot([length] * len(values), values, "o", ms=3.5, color=BLUE, alpha=0.7, mec="none")
     ax.plot(lengths, means, color=BLUE, lw=1.4)
-    ax.annotate(
-        "GPT", (lengths[0], means[0]), (6, 2), textcoords="offset points", color=BLUE, fontsize=10, weight="bold"
-    )
+    beside = {"textcoords": "offset points", "xytext": (5, -3)}
+    ax.annotate("GPT", (lengths[0], means[0]), **beside | {"xytext": (8, 0)}, color=BLUE, weight="bold")
     parts = ["GPT: " + ", ".join(f"{m:.2f} after {n:,} characters" for n, m in zip(lengths, means, strict=True))]
     for n, color in ((1, GREY), (2, GREY), (3, ORANGE), (4, VERMILION), (5, "#8a3c00")):
-        losses = [counts["by_context"][n] for counts in results["counts"] if counts["steps"] in steps]
+        losses = [tables[length][n] for length in lengths]
         ax.plot(lengths, losses, color=color, lw=1, marker="x", ms=4)
-        place = {"xytext": (5, {4: 4, 5: -9}.get(n, -3)), "textcoords": "offset points"}
-        ax.annotate(f"counting, {KNOWN[n]}", (lengths[-1], losses[-1]), **place, color=color, fontsize=8.5)
-        parts.append(f"Counting, {KNOWN[n]}: " + ", ".join(f"{loss:.2f}" for loss in losses))
+        place = beside | {"xytext": (5, {4: 5, 5: -10}.get(n, -3))}
+        ax.annotate(f"counting, {n} before", (lengths[-1], losses[-1]), **place, color=color, fontsize=8.5)
+        parts.append(f"Counting, {n} before: " + ", ".join(f"{loss:.2f}" for loss in losses))
     ax.set_xscale("log")
     ax.set_xlim(lengths[0] * 0.85, lengths[-1] * 2.6)
     ax.set_xticks(lengths, [f"{n / 1e6:.2g} M" for n in lengths])
     ax.minorticks_off()
     ax.set(xlabel="characters read", ylabel="validation loss (nats)")
     return Picture(figure, "a GPT against counting, by characters read", ". ".join(parts) + ".")
-
-
-def seeds(values: Sequence[float]) -> str:
-    """The mean over the seeds."""
-    return f"{mean(values):.2f}"
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------

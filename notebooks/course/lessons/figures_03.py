@@ -194,5 +194,6 @@ def plot_programs(results: Mapping[str, Any], marks: Mapping[str, float]) -> Pic
         parts.append(f"{letter}: {losses[0]:.1f} at first, {losses[30]:.1f} at step 30, {losses[-1]:.2f} at the end, "
                      f"{curve['val']} on held-out text")  # fmt: skip
     ax.set(xlabel="step", ylabel="training loss; dots: validation loss", ylim=(-0.1, 7.6), xlim=(-2, 235))
+    ax.set_xticks([0, 50, 100, 150])
     draw_landmarks(ax, dict(marks))
     return Picture(figure, "four programs, four curves", ". ".join(parts) + ".")

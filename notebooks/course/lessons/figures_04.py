@@ -110,7 +110,7 @@ def plot_steps(steps: Mapping[str, tuple[Sequence[float], Sequence[float], float
         ax.axhline(losses[0], color=GREY, lw=1, ls=":")
         ax.plot(rates[best], losses[best], "o", color=BLUE, ms=7)
         gain = losses[0] - losses[best]
-        ax.annotate(f"best: {rates[best]:.2g}", (rates[best], losses[best]), (6, 8), **{**_SIDE, "color": BLUE})
+        ax.annotate(f"best: {rates[best]:.2g}", (rates[best], losses[best]), (-14, -14), **{**_SIDE, "color": BLUE})
         ax.set_ylim(losses[0] - 2.2 * gain, losses[0] + 2 * gain)
         ax.text(rates[-1], losses[0], "before the step ", ha="right", va="bottom", fontsize=8, color=GREY)
         ax.text(0.55, 0.05, "the tangent's promise", transform=ax.transAxes, fontsize=8, color=VERMILION)

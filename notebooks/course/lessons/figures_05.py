@@ -35,9 +35,7 @@ def plot_splits(curves: Mapping[str, Sequence[float]], marks: Mapping[str, float
     return Picture(figure, "one curve, drawn " + " and ".join(curves), alt)
 
 
-def plot_costs(
-    kept: Mapping[str, float], fixed: float, seconds: Mapping[str, Sequence[float]], floor: float = 0.0
-) -> Picture:
+def plot_costs(kept: Mapping[str, float], fixed: float, seconds: Mapping[str, Sequence[float]]) -> Picture:
     """Left: memory in MiB, what is always there and what the backward pass needs. Right: repeated times, as dots."""
     figure, (left, right) = new_figure(8.2, 3.5, columns=2)
     names, sizes = list(kept), list(kept.values())
@@ -52,7 +50,7 @@ def plot_costs(
         right.plot([i] * len(times), 1000 * np.array(times), "o", ms=5, alpha=0.5, color=VERMILION)
         right.text(i + 0.15, 1000 * min(times), f"{1000 * min(times):.0f}", fontsize=8, va="top", color=VERMILION)
     right.set_xticks(range(len(seconds)), list(seconds))
-    right.set(ylabel="processor time of one gradient (ms)", ylim=(floor, None), xlim=(-0.5, len(seconds) - 0.2))
+    right.set(ylabel="processor time of one gradient (ms)", ylim=(0, None), xlim=(-0.5, len(seconds) - 0.2))
     for ax in (left, right):
         ax.tick_params(axis="x", rotation=40)
         ax.set_xlabel("(batch_size, accumulation steps)")
@@ -62,10 +60,7 @@ def plot_costs(
 
 
 def plot_museum(
-    curves: Sequence[Sequence[float]],
-    healthy: Sequence[Sequence[float]],
-    adam: Sequence[float] = (),
-    named: bool = False,
+    curves: Sequence[Sequence[float]], healthy: Sequence[Sequence[float]], adam: Sequence[float]
 ) -> Picture:
     """What the six programs log, in order of their letters, beside what they should; `adam`: program 2 with AdamW."""
     figure, _ = new_figure(9.0, 5.4)
@@ -77,8 +72,8 @@ def plot_museum(
         tidy(ax)
         ax.plot(healthy[i], color=GREY, lw=3, alpha=0.45, label="as it should be")
         ax.plot(curves[i], color=VERMILION, lw=1.3, label="what the program logs")
-        title = PROGRAMS[i].curve + (f": program {i + 1}" if named else "")
-        if i == 1 and len(adam):
+        title = PROGRAMS[i].curve
+        if i == 1:
             ax.plot(adam, color=BLUE, lw=1, ls="--")
             title += " (blue: the same with AdamW)"
         ax.set_title(title, loc="left", fontsize=10)
@@ -107,10 +102,18 @@ def plot_noise(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
         ax.loglog(sizes, values, marker, ms=6, color=color, label=name)
         ax.text(1.08, 1.06 * scale, name, color=color, fontsize=9)
         if 1 < scale**2 < 1024:
-            ax.annotate(f"{scale**2:.0f}", (scale**2, 1), (0, 5), textcoords="offset points", color=color, fontsize=9)
+            ax.annotate(
+                f"{scale**2:.0f}",
+                (scale**2, 1),
+                (-4, -11),
+                textcoords="offset points",
+                color=color,
+                fontsize=9,
+                ha="right",
+            )
         told.append(f"{name}: as long as the gradient with {scale**2:.0f} sequences")
     ax.axhline(1, color=GREY, lw=1)
-    ax.text(1024, 0.94, "noise as long as the gradient", fontsize=8, color=GREY, ha="right", va="top")
+    ax.text(1024, 1.06, "noise as long as the gradient", fontsize=8, color=GREY, ha="right", va="bottom")
     ax.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
     ax.set_yticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
     ax.minorticks_off()
@@ -118,25 +121,28 @@ def plot_noise(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
     return Picture(figure, "noise of the gradient against the batch", "; ".join(told))
 
 
-def plot_rates(tables: Mapping[str, Mapping[int, Mapping[float, float]]]) -> Picture:
-    """For each title: batch -> learning rate -> loss at the end. Each batch has its own best rate."""
-    figure, axes = new_figure(8.4, 3.6, columns=len(tables))
-    axes, told = np.atleast_1d(np.array(axes)), []
-    for ax, (title, results) in zip(axes, tables.items(), strict=True):
-        for (batch, losses), color, marker in zip(results.items(), COLORS, MARKERS, strict=False):
-            rates, values = [float(rate) for rate in losses], list(losses.values())
-            best = int(np.argmin(values))
-            ax.semilogx(rates, values, color=color, marker=marker, ms=4, lw=1.3, label=f"{batch} sequences a step")
-            ax.semilogx([rates[best]], [values[best]], marker, color=color, ms=9)
-            told.append(f"{title}, {batch} a step: {values[best]:.2f} with {rates[best]:g}")
-        ticks = rates[::2] if len(rates) > 5 else rates
-        ax.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
-        ax.minorticks_off()
-        ax.set_title(title, loc="left", fontsize=10)
-        ax.set(xlabel="learning_rate", ylim=(2.1, 3.3))
-    axes[0].set(ylabel="training loss at the end (nats)")
-    axes[0].legend(fontsize=8, loc="upper center")
-    return Picture(figure, "each batch with several learning rates", "; ".join(told))
+def plot_batches(losses: Mapping[str, Mapping[str, Sequence[float]]], target: float, chunk: int = 64) -> Picture:
+    """Left: batch -> learning rate -> loss at the end. Right: each batch at its best rate, against the text read.
+
+    `losses`: batch -> rate -> the loss after every `chunk` sequences.
+    """
+    figure, (left, right) = new_figure(8.4, 3.6, columns=2)
+    told = []
+    for (batch, runs), color, marker in zip(losses.items(), COLORS, MARKERS, strict=False):
+        ends = {float(rate): float(np.mean(curve[-4:])) for rate, curve in runs.items()}
+        best = min(ends, key=ends.__getitem__)
+        left.semilogx(list(ends), list(ends.values()), color=color, marker=marker, ms=4, lw=1.3)
+        left.semilogx([best], [ends[best]], marker, color=color, ms=9)
+        curve = next(curve for rate, curve in runs.items() if float(rate) == best)
+        right.plot(chunk * np.arange(1, 1 + len(curve)), curve, color=color, lw=1.3, label=f"{batch} sequences a step")
+        told.append(f"{batch} a step: {ends[best]:.2f} with {best:g}")
+    left.set_xticks(list(ends), [f"{rate:g}" for rate in ends])
+    left.minorticks_off()
+    left.set(xlabel="learning_rate", ylabel="training loss at the end (nats)")
+    right.axhline(target, color=GREY, lw=1)
+    right.set(xlabel="sequences of text read", ylabel="training loss (nats)", ylim=(None, 3.4))
+    right.legend(fontsize=8, loc="upper right")
+    return Picture(figure, "what a batch costs, at its own best learning rate", "; ".join(told))
 
 
 def plot_butterfly(gaps: Mapping[str, Sequence[float]]) -> Picture:

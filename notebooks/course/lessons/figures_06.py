@@ -53,7 +53,7 @@ def _finish(ax: Axes, marks: Mapping[str, float], top: float, last: int) -> None
     draw_landmarks(ax, dict(marks))
 
 
-def plot_losses(evaluations: Evaluations, marks: Mapping[str, float], top: float = 4.7) -> Picture:
+def plot_losses(evaluations: Evaluations, marks: Mapping[str, float], top: float = 5.4) -> Picture:
     """Training and validation loss of one run."""
     figure, ax = new_figure(7.2, 3.7)
     _draw_losses(ax, evaluations, "train", "training", {"color": BLUE, "marker": "o", "ms": 3, "lw": 1.2})
@@ -79,24 +79,30 @@ def plot_losses(evaluations: Evaluations, marks: Mapping[str, float], top: float
     return Picture(figure, "training and validation loss of one run", alt)
 
 
-def plot_runs(runs: Mapping[str, Evaluations], marks: Mapping[str, float], top: float = 4.4) -> Picture:
-    """Training losses beside validation losses, one line for each run."""
+def plot_remedies(all_plays: Evaluations, stored: Mapping[str, Sequence[dict]], marks: Mapping[str, float]) -> Picture:
+    """Both losses of a run with all the plays, and of stored runs with one page: a line for each seed."""
     figure, axes = new_figure(9.0, 3.8, columns=2)
-    last = max(evaluations[-1].step for evaluations in runs.values())
-    for i, (name, evaluations) in enumerate(runs.items()):
-        style = {"color": COLORS[i], "marker": MARKERS[i], "ms": 3, "lw": 1.3}
-        _draw_losses(axes[0], evaluations, "train", "" if i > 1 else name, style)  # the others would be on top
-        _draw_losses(axes[1], evaluations, "val", name, style | {"ls": "--"})
-    for ax, title in zip(axes, ("training loss", "validation loss"), strict=True):
-        _finish(ax, marks, top, last)
+    live = {split: [getattr(e, split).mean for e in all_plays] for split in ("train", "val")}
+    runs = {"all plays": [live | {"step": [e.step for e in all_plays]}], **stored}
+    for ax, split, title in zip(axes, ("train", "val"), ("training loss", "validation loss"), strict=True):
+        for color, (name, seeds) in zip(COLORS, runs.items(), strict=False):
+            for curve in seeds:
+                ax.plot(curve["step"][1:], curve[split][1:], color=color, lw=1.2, ls="-" if split == "train" else "--")
+            place = (curve["step"][-1], curve[split][-1])
+            if split == "val" or name in ("all plays", "dropout 0.2"):  # the others end side by side
+                ax.annotate(f" {name}", place, va="center", fontsize=8.5, color=color)
+        ax.set(xlabel="step", ylim=(0, 6.4), xlim=(0, 1320))
         ax.set_title(title, loc="left", fontsize=10)
     axes[0].set_ylabel("loss (nats per character)")
-    alt = "; ".join(
-        f"{name}: training {e[-1].train.mean:.2f}, validation {e[-1].val.mean:.2f} at step {e[-1].step}, "
-        f"lowest validation {min(x.val.mean for x in e):.2f}"
-        for name, e in runs.items()
-    )
-    return Picture(figure, "training and validation losses: " + "; ".join(runs), alt)
+    draw_landmarks(axes[0], dict(marks))
+    told = []
+    for name, seeds in runs.items():
+        train, low, end = (
+            float(np.mean(values))
+            for values in zip(*[(s["train"][-1], min(s["val"]), s["val"][-1]) for s in seeds], strict=True)
+        )
+        told.append(f"{name}: training ends at {train:.2f}; validation lowest {low:.2f}, at the end {end:.2f}")
+    return Picture(figure, "all plays, and what helps one page", ". ".join(told) + ".")
 
 
 def plot_copying(evaluations: Evaluations, copied: Mapping[int, float], baseline: float) -> Picture:
@@ -107,7 +113,7 @@ def plot_copying(evaluations: Evaluations, copied: Mapping[int, float], baseline
     at, last = [e.step for e in evaluations], evaluations[-1].step
     best = min(evaluations, key=lambda e: e.val.mean).step
     top.plot(at[1:], [e.val.mean for e in evaluations][1:], "s--", color=VERMILION, ms=3)
-    top.set(ylabel="validation loss", ylim=(2, 4.4), xlim=(0, 1.2 * last))
+    top.set(ylabel="validation loss", ylim=(2, 5.4), xlim=(0, 1.2 * last))
     bottom.plot(list(copied), [100 * share for share in copied.values()], "o-", color=BLUE, ms=4)
     bottom.axhline(100 * baseline, color=GREEN, ls="--", lw=1.4)
     bottom.annotate(" Shakespeare, held out", (last, 100 * baseline), va="bottom", fontsize=8.5, color=GREEN)
@@ -116,7 +122,7 @@ def plot_copying(evaluations: Evaluations, copied: Mapping[int, float], baseline
     for ax in (top, bottom):
         tidy(ax)
         ax.axvline(best, color=GREY, lw=1, ls=":")
-    top.annotate(f" lowest validation loss, step {best}", (best, 4.3), va="top", fontsize=8.5, color=GREY)
+    top.annotate(f" lowest validation loss, step {best}", (best, 5.3), va="top", fontsize=8.5, color=GREY)
     told = ", ".join(f"{100 * share:.0f} % at step {step}" for step, share in copied.items())
     alt = f"Copied characters: {told}; held-out Shakespeare {100 * baseline:.0f} %. Lowest validation loss at {best}."
     return Picture(figure, "validation loss and copied characters along a run", alt)

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import accumulate, pairwise
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue
+from course.lessons import Choice, Exercise, InOrder, Question, Quiz, SameAs, Wrong
 from course.prediction import Prediction
 
 # Each ends in a character that is elsewhere too, so that every character has one to follow it.
@@ -92,8 +92,8 @@ probabilities = Exercise(
     minutes=3,
     check=SameAs(
         _probabilities,
-        inputs=[({" ": 2, "r": 1, "t": 1},), ({"e": 5},)],
-        random_input=lambda rng: ({character: rng.randint(1, 9) for character in "abcd"},),
+        inputs=[(Counter("o r t "),), (Counter("eeeee"),)],
+        random_input=lambda rng: (Counter(rng.choice("abcd") for _ in range(20)),),
         mistakes={
             "those are the counts themselves; probabilities add up to 1": dict,
             "that divides by how many different characters there are; divide by how many were counted in all": (
@@ -126,7 +126,7 @@ draw = Exercise(
     minutes=10,
     check=SameAs(
         _draw,
-        inputs=[(_TABLE, 0.1), (_TABLE, 0.6), (_TABLE, 0.7), (_TABLE, 0.95)],
+        inputs=[(_TABLE, 0.1), (_TABLE, 0.6), (_TABLE, 0.75), (_TABLE, 0.95)],
         random_input=lambda rng: (_random_table(rng), rng.random()),
         mistakes={
             "that is always the likeliest one; `r` decides which one it is": lambda table, r: max(table, key=table.get),
@@ -135,6 +135,9 @@ draw = Exercise(
             ),
             "that is one too early: stop at the first character whose sum is above `r`": (
                 lambda table, r: (list(table)[:1] + [c for c, end in _ends(table) if end <= r])[-1]
+            ),
+            "that gives every character a piece of the same length; its piece is as long as its probability": (
+                lambda table, r: list(table)[int(r * len(table))]
             ),
             "that is its place in the table; return the character itself": (
                 lambda table, r: list(table).index(_draw(table, r))
@@ -168,14 +171,14 @@ loop = Exercise(
     title="Put the loop in order",
     difficulty=1,
     minutes=4,
-    check=SameValue(
-        list("DBEAC"),
-        mistakes={
-            "A draws from `p`, which does not exist yet; only E makes it": list("DBAEC"),
-            "E needs `scores`, which only B makes": list("DEBAC"),
-            "C comes too early: what should it append?": list("DBECA"),
-            "B asks the model about `seen`, which only D makes": list("BDEAC"),
-        },
+    check=InOrder(
+        "DBEAC",
+        (
+            "B asks the model about `seen`, which only D makes",
+            "E needs `scores`, which only B makes",
+            "A draws from `p`, which only E makes",
+            "C comes too early: what should it append?",
+        ),
     ),
     hints=(
         "Each line uses a name that another one has made. Who makes `seen`? Who uses it?",
@@ -185,34 +188,25 @@ loop = Exercise(
     solution='loop = ["D", "B", "E", "A", "C"]',
 )
 
+
+def _check_match(match):
+    if not isinstance(match, dict) or sorted(map(str, match)) != list("1234"):
+        raise Wrong('give the author of each text, as in `{1: "GPT", 2: "five", 3: "pairs", 4: "letters"}`')
+    said = {int(text): str(program).lower() for text, program in match.items()}
+    if said[1] != "letters":
+        raise Wrong("look at 1 and 4 again: which has no `th` and no `ou`, only the right number of each letter?")
+    if said[4] != "pairs":
+        raise Wrong("look at 3 and 4 again: pairs know what follows one letter, and so hardly a whole word")
+    if said != {1: "letters", 2: "five", 3: "gpt", 4: "pairs"}:
+        raise Wrong("the prettiest is not the GPT's: who has counted after every five characters quotes long pieces")
+
+
 match = Exercise(
     name="match",
     title="Which program wrote which text?",
     difficulty=2,
     minutes=4,
-    check=SameValue(
-        {1: "letters", 2: "five", 3: "GPT", 4: "pairs"},
-        mistakes={
-            "the prettiest is not the GPT's: who has counted after every five characters quotes long pieces": {
-                1: "letters",
-                2: "GPT",
-                3: "five",
-                4: "pairs",
-            },
-            "look at 1 and 4 again: which has no `th` and no `ou`, only the right number of each letter?": {
-                1: "pairs",
-                2: "five",
-                3: "GPT",
-                4: "letters",
-            },
-            "look at 3 and 4 again: pairs know what follows one letter, and so no whole word": {
-                1: "letters",
-                2: "five",
-                3: "pairs",
-                4: "GPT",
-            },
-        },
-    ),
+    check=_check_match,
     hints=(
         "Begin with the worst: who knows nothing about the letter before?",
         "Whoever has counted what follows each five characters has, in effect, the text by heart.",
@@ -243,6 +237,12 @@ write = Exercise(
             ),
             "that always takes the likeliest character; draw one, with your `draw` and the number `r`": (
                 lambda text, start, numbers: _write(text, start, numbers, lambda counts, r: max(counts, key=counts.get))
+            ),
+            "turn the counts into probabilities before you draw": (
+                lambda text, start, numbers: _write(text, start, numbers, _draw)
+            ),
+            "that goes on where the text ends; begin with `start`": lambda text, start, numbers: (
+                text + _write(text, text[-1], numbers)[1:]
             ),
             "that is a list of characters; a text is asked for: `''.join(...)`": (
                 lambda text, start, numbers: list(_write(text, start, numbers))

@@ -80,7 +80,12 @@ def _check_random_batch(random_batch):
 
 
 def _batch(answer, tokens: Tensor, block_size: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    batch = answer(tokens, block_size, batch_size)
+    try:
+        batch = answer(tokens, block_size, batch_size)
+    except Wrong as error:
+        if not any(sign in str(error) for sign in ("equal size", "out of bounds")):
+            raise
+        raise Wrong(f"{error}. A window ran over the end of the text: where must the last one start?") from None
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(t, Tensor) for t in batch):
         raise Wrong("return two tensors: `return x, y`")
     for name, tensor in zip("xy", batch, strict=True):
@@ -142,6 +147,9 @@ loss_of = Exercise(
             "the sign is lost: surprise is minus the logarithm, and never negative": (
                 lambda logits, targets: _given(logits, targets).log().mean()
             ),
+            "only the character that came counts; you average over all V as well": (
+                lambda logits, targets: -_given(logits, targets).log().mean() / logits.size(-1)
+            ),
             "that is in bits; the loss is in nats, by the natural logarithm": (
                 lambda logits, targets: -_given(logits, targets).log2().mean()
             ),
@@ -172,8 +180,13 @@ loss_of = Exercise(
 )
 
 
+def _compact(answer) -> str:
+    """Letters and digits only: "c, e" and ["c", "e"] mean "ce"."""
+    return "".join(c for c in str(answer) if c.isalnum()).lower()
+
+
 def _check_order(order):
-    order = "".join(order).replace(" ", "").lower() if isinstance(order, (str, list, tuple)) else ""
+    order = _compact(order)
     if sorted(order) != list("abcde"):
         raise Wrong('give each of the five letters once, such as "abcde"')
     at = {letter: order.index(letter) for letter in "abcde"}
@@ -222,7 +235,7 @@ def _check_estimate(estimate):
     losses = [1.0, 2.0, 3.0, 6.0]
     model = _Watched().train()
     result = estimate(model, [(torch.tensor([[loss, loss]]), torch.zeros(1, 2)) for loss in losses])
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
+    if not isinstance(result, (tuple, list, Tensor)) or len(result) != 2:
         raise Wrong("return two numbers: the mean loss and its standard error")
     mean, error = (value.item() if isinstance(value, Tensor) else float(value) for value in result)
     if len(model.asked) != len(losses):
@@ -272,19 +285,21 @@ estimate = Exercise(
     """,
 )
 
+_CURVES = SameValue(
+    "4132",
+    mistakes={
+        "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
+        "heart?": "3142",
+        "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
+    },
+)
+
 curves = Exercise(
     name="curves",
     title="Which program made which curve?",
     difficulty=2,
     minutes=6,
-    check=SameValue(
-        "4132",
-        mistakes={
-            "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
-            "heart?": "3142",
-            "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
-        },
-    ),
+    check=lambda answer: _CURVES(_compact(answer)),
     hints=(
         "Two programs reach almost 0. What makes a task that easy?",
         "Copying the input is the easiest of all. Learning one batch by heart takes longer, and its dot is very high.",

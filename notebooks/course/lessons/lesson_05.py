@@ -83,11 +83,14 @@ def _check_accumulate(accumulate) -> None:
             sum(n * part for n, part in zip(sizes, parts, strict=True))
         ),
         "each loss is a mean over its portion already, so dividing by 32 alone makes it too small": sum(parts) / 32,
+        "`batch_size` is 10 for the last portion too, which has only 2 sequences": 10 / 32 * sum(parts),
+        "that is each portion's share of `batch_size`; take its share of all 32 sequences": (
+            sum(n / 10 * part for n, part in zip(sizes, parts, strict=True))
+        ),
         "that divides by `batch_size`, 10; ask how many sequences of the 32 the portion has": sum(parts) / 10,
     }
-    for part, n in zip(parts[-1:], sizes[-1:], strict=True):
-        if any(torch.allclose(got, part * factor, rtol=1e-6, atol=1e-12) for factor in (1, 1 / 4, n / 32, 1 / 10)):
-            raise Wrong("only the last portion is left in the gradient: clear it once, before the loop, not in it")
+    if any(torch.allclose(got, parts[-1] * factor, rtol=1e-6, atol=1e-12) for factor in (1, 1 / 4, 2 / 32, 1 / 10)):
+        raise Wrong("only the last portion is left in the gradient: clear it once, before the loop, not in it")
     for reason, gradient in known.items():
         if torch.allclose(got, gradient, rtol=1e-6, atol=1e-12):
             raise Wrong(f"32 sequences in portions of 10, 10, 10 and 2: {reason}")
@@ -143,10 +146,17 @@ def _check_gradient_test(gradient_test) -> None:
         for micro_x, micro_y in zip(x.split(3), y.split(3), strict=True):
             (model(micro_x, micro_y)[1] / divide).backward()
 
+    whole, half = _full_gradient(model, x, y), _full_gradient(model, x[:6], y[:6])
+    length = whole.norm().item()
+    model.zero_grad(set_to_none=True)
     trials = {
         "a step that is right": (step, 0.0),
         "a step that forgets to divide by 4": (lambda *args: step(*args, divide=1), 3.0),
         "a step that divides by 8 instead of 4": (lambda *args: step(*args, divide=8), 0.5),
+        "a step that leaves out half of the sequences": (
+            lambda model, x, y: _full_gradient(model, x[:6], y[:6]),
+            (half - whole).norm().item() / length,
+        ),
         "a step that does not clear old gradients": (lambda *args: step(*args, clear=False), 1.0),
     }
     for what, (program, want) in trials.items():
@@ -162,8 +172,10 @@ def _check_gradient_test(gradient_test) -> None:
             continue
         told = f"for {what}, your test gives {got:.3g}, not {want:.3g}"
         if "clear" in what:
-            raise Wrong(f"{told}: the old gradient must still be there when `step` begins, so test a copy of the model")
-        length = _full_gradient(model, x, y).norm().item()
+            where = (
+                "`step` needs `model` itself, as it came: a copy has no `.grad`. Take the true gradient from the copy"
+            )
+            raise Wrong(f"{told}: the old gradient must still be there when `step` begins. {where}")
         if want and abs(got - want * length) < 1e-6:
             raise Wrong(f"{told}: divide by the length of the whole batch's gradient")
         if want and abs(got - want**2) < 1e-6:
@@ -172,7 +184,7 @@ def _check_gradient_test(gradient_test) -> None:
             raise Wrong(f"{told}: that is a ratio of lengths, or one of the two gradients is missing")
         if want and got < 1e-6:
             raise Wrong(f"{told}: you compare a gradient with itself. `.grad` is overwritten: keep a copy of it")
-        raise Wrong(told)
+        raise Wrong(f"{told}: how long is `got - want`, all weights in one row?")
 
 
 gradient_test = Exercise(
@@ -205,7 +217,7 @@ gradient_test = Exercise(
 
 def _random_gradients(rng) -> tuple[torch.Tensor]:
     rows = rng.randint(4, 9)
-    return (torch.tensor([[rng.gauss(1, 2) for _ in range(6)] for _ in range(rows)], dtype=torch.float64),)
+    return (torch.tensor([[rng.gauss(2, 2) for _ in range(6)] for _ in range(rows)], dtype=torch.float64),)
 
 
 def _critical(gradients, noise=lambda g: g.std(dim=0).norm(), signal=lambda g: g.mean(dim=0).norm(), power=2):
@@ -228,6 +240,9 @@ critical_batch_size = Exercise(
             "upside down: noise divided by signal": lambda g: 1 / _critical(g),
             "average over the sequences, `dim=0`, not over the weights": (
                 lambda g: _critical(g, lambda g: g.std(dim=1).norm(), lambda g: g.mean(dim=1).norm())
+            ),
+            "that takes the noise left in the mean out of the signal, as the lesson's cell does; here leave it in": (
+                lambda g: g.var(dim=0).sum() / (g.mean(dim=0).norm() ** 2 - g.var(dim=0).sum() / len(g))
             ),
             "the signal is the length of the mean gradient, not the mean of the lengths": (
                 lambda g: _critical(g, signal=lambda g: g.norm(dim=1).mean())

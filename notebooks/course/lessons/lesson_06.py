@@ -9,12 +9,12 @@ from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
 from course.prediction import Prediction
 
 predict_train_fraction = Prediction(
-    "You move only train_fraction, from 0.001 to 1: all the plays, the same 300 steps. "
-    "With two pages the training loss ended at 0.4. Where does it end now?",
+    "You move only train_fraction, from 0.0005 to 1: all the plays, the same 400 steps. "
+    "With one page the training loss ended at 0.3. Where does it end now?",
     choices=(
-        "Lower: it learns from a thousand times as much text",
-        "About 0.4 again: same model, same number of steps",
-        "Much higher: near 2",
+        "Lower: it learns from two thousand times as much text",
+        "About 0.3 again: same model, same number of steps",
+        "Much higher: about 2",
     ),
     answer=2,
     why="Hardly any passage comes up twice, so there is nothing to learn by heart. Now look at the validation loss!",
@@ -23,9 +23,9 @@ predict_train_fraction = Prediction(
 # --- calibration -------------------------------------------------------------------------------------------
 
 
-def _calibration(logits: Tensor, targets: Tensor) -> tuple[float, float]:
-    sure, guess = logits.softmax(dim=-1).max(dim=-1)
-    return sure.mean().item(), (guess == targets).float().mean().item()
+def _calibration(logits: Tensor, targets: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+    sure, guess = logits.softmax(dim).max(dim=-1)
+    return sure.mean(), (guess == targets).float().mean()
 
 
 def _logits(rng: random.Random) -> tuple[Tensor, Tensor]:
@@ -48,26 +48,24 @@ calibration = Exercise(
             "how sure: that is the probability of the character that came. Take that of the favorite, the largest": (
                 lambda logits, targets: (
                     logits.softmax(-1).gather(-1, targets[:, None]).mean(),
-                    (logits.argmax(-1) == targets).float().mean(),
+                    _calibration(logits, targets)[1],
                 )
             ),
             "how sure: those are logits. Softmax turns them into probabilities": lambda logits, targets: (
                 logits.max(-1).values.mean(),
-                (logits.argmax(-1) == targets).float().mean(),
+                _calibration(logits, targets)[1],
             ),
             "how often right: that counts the hits; divide by how many guesses there were (`.float().mean()`)": (
-                lambda logits, targets: (
-                    logits.softmax(-1).max(-1).values.mean(),
-                    (logits.argmax(-1) == targets).sum(),
-                )
+                lambda logits, targets: (_calibration(logits, targets)[0], (logits.argmax(-1) == targets).sum())
             ),
-            "the softmax runs down the columns; every row is one guess: `dim=-1`": lambda logits, targets: (
-                logits.softmax(0).max(-1).values.mean(),
-                (logits.softmax(0).argmax(-1) == targets).float().mean(),
+            "how often right: `.values` are probabilities. Compare the columns, `.indices`, with `targets`": (
+                lambda logits, targets: (_calibration(logits, targets)[0], 0.0)
             ),
-            "those are two lists, one number for each guess; both should be means": lambda logits, targets: (
-                logits.softmax(-1).max(-1).values,
-                (logits.argmax(-1) == targets).float(),
+            "how often right: that is one answer for each guess; take their mean (`.float().mean()`)": (
+                lambda logits, targets: (_calibration(logits, targets)[0], (logits.argmax(-1) == targets).float())
+            ),
+            "the softmax runs down the columns; every row is one guess: `dim=-1`": (
+                lambda logits, targets: _calibration(logits, targets, dim=0)
             ),
         },
     ),
@@ -94,11 +92,11 @@ calibration = Exercise(
 # --- early stopping, with error bars -------------------------------------------------------------------------
 
 
-def _stop_at(losses, errors, patience, *, reset=True, gain=lambda loss, error, best, best_error: loss + error < best):
-    best, best_error, waited = losses[0], errors[0], 0
+def _stop_at(losses, errors, patience, *, reset=True, record=lambda loss, error, best, before: loss + error < best):
+    best, waited = losses[0], 0
     for i in range(1, len(losses)):
-        if gain(losses[i], errors[i], best, best_error):
-            best, best_error, waited = losses[i], errors[i], 0 if reset else waited
+        if record(losses[i], errors[i], best, losses[i - 1]):
+            best, waited = losses[i], 0 if reset else waited
         else:
             waited += 1
         if waited == patience:
@@ -106,13 +104,9 @@ def _stop_at(losses, errors, patience, *, reset=True, gain=lambda loss, error, b
     return len(losses) - 1
 
 
-def _compared_with_the_one_before(losses, errors, patience):
-    waited = 0
-    for i in range(1, len(losses)):
-        waited = 0 if losses[i] + errors[i] < losses[i - 1] else waited + 1
-        if waited == patience:
-            return i
-    return len(losses) - 1
+def _record_with_its_bar(losses, errors, patience):
+    worst = [loss + error for loss, error in zip(losses, errors, strict=True)]
+    return _stop_at([losses[0], *worst[1:]], [0.0] * len(losses), patience)
 
 
 def _noisy_losses(rng):
@@ -141,7 +135,11 @@ stop_at = Exercise(
             "that calls every new lowest loss a gain; it is one only if it is lower by more than its error bar": (
                 lambda losses, errors, patience: _stop_at(losses, [0.0] * len(losses), patience)
             ),
-            "that compares each loss with the one before it; compare it with the record": _compared_with_the_one_before,
+            "that compares each loss with the one before it; compare it with the record": (
+                lambda losses, errors, patience: _stop_at(
+                    losses, errors, patience, record=lambda loss, error, best, before: loss + error < before
+                )
+            ),
             "that never forgets: with each new record the waiting starts again from 0": (
                 lambda losses, errors, patience: _stop_at(losses, errors, patience, reset=False)
             ),
@@ -153,9 +151,10 @@ stop_at = Exercise(
             ),
             "the error bar is on the wrong side: `loss - error` makes every loss look better than it is": (
                 lambda losses, errors, patience: _stop_at(
-                    losses, errors, patience, gain=lambda loss, error, best, _: loss - error < best
+                    losses, errors, patience, record=lambda loss, error, best, before: loss - error < best
                 )
             ),
+            "the new record is the loss itself, without its error bar": _record_with_its_bar,
             "that is the step of the lowest loss of all; a run that stops early may never get that far": (
                 lambda losses, errors, patience: losses.index(min(losses))
             ),
@@ -190,16 +189,18 @@ stop_at = Exercise(
 # --- a meter for words --------------------------------------------------------------------------------------
 
 
-def _copied_words(sample: str, text: str, n: int) -> float:
-    words, known = sample.split(), text.split()
-    runs = {tuple(known[i : i + n]) for i in range(len(known) - n + 1)}
-    found = [i for i in range(len(words) - n + 1) if tuple(words[i : i + n]) in runs]
-    return len({j for i in found for j in range(i, i + n)}) / len(words)
-
-
-def _words(text: str, n: int) -> list[tuple[str, ...]]:
+def _runs(text: str, n: int) -> list[tuple[str, ...]]:
     words = text.split()
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def _hits(sample: str, text: str, n: int) -> list[int]:
+    known = _runs(text, n)
+    return [i for i, run in enumerate(_runs(sample, n)) if run in known]
+
+
+def _fraction(starts: list[int], sample: str, n: int) -> float:
+    return len({j for i in starts for j in range(i, i + n)}) / len(sample.split())
 
 
 def _two_lines(rng: random.Random) -> tuple[str, str, int]:
@@ -215,7 +216,7 @@ copied_words = Exercise(
     difficulty=3,
     minutes=15,
     check=SameAs(
-        _copied_words,
+        lambda sample, text, n: _fraction(_hits(sample, text, n), sample, n),
         inputs=[
             ("my fair Hermia come with me", "O fair Hermia come home", 2),
             ("the moon the moon", "see the moon", 2),
@@ -225,35 +226,32 @@ copied_words = Exercise(
         random_input=_two_lines,
         mistakes={
             "that counts runs of n words; the answer counts *words* that are in at least one such run": (
-                lambda sample, text, n: (
-                    sum(run in _words(text, n) for run in _words(sample, n)) / max(1, len(_words(sample, n)))
-                )
+                lambda sample, text, n: len(_hits(sample, text, n)) / max(1, len(_runs(sample, n)))
             ),
             "a word in two overlapping runs is counted twice there; collect places in a set": (
+                lambda sample, text, n: n * len(_hits(sample, text, n)) / len(sample.split())
+            ),
+            "a word that comes twice is counted once there; collect the *places* of words, not the words": (
                 lambda sample, text, n: (
-                    n * sum(run in _words(text, n) for run in _words(sample, n)) / len(sample.split())
+                    len({word for i in _hits(sample, text, n) for word in _runs(sample, n)[i]}) / len(sample.split())
                 )
+            ),
+            "that is how many words; divide by the number of words in the sample": (
+                lambda sample, text, n: _fraction(_hits(sample, text, n), sample, n) * len(sample.split())
             ),
             "that asks for each word alone whether the text has it; it takes n in a row": (
-                lambda sample, text, n: sum(word in text.split() for word in sample.split()) / len(sample.split())
+                lambda sample, text, n: len(_hits(sample, text, 1)) / len(sample.split())
             ),
             "only the first word of each run is counted there; the other n - 1 are copied too": (
-                lambda sample, text, n: sum(run in _words(text, n) for run in _words(sample, n)) / len(sample.split())
+                lambda sample, text, n: len(_hits(sample, text, n)) / len(sample.split())
             ),
-            "the last run is left out: `range(len(words) - n + 1)` reaches it": lambda sample, text, n: (
-                len(
-                    {
-                        j
-                        for i, run in enumerate(_words(sample, n)[:-1])
-                        if run in _words(text, n)
-                        for j in range(i, i + n)
-                    }
+            "the last run is left out: `range(len(words) - n + 1)` reaches it": lambda sample, text, n: _fraction(
+                [i for i in _hits(sample, text, n) if i < len(sample.split()) - n], sample, n
+            ),
+            "that looks for letters, and finds `love` inside `glove`; compare whole words": (
+                lambda sample, text, n: _fraction(
+                    [i for i, run in enumerate(_runs(sample, n)) if " ".join(run) in text], sample, n
                 )
-                / len(sample.split())
-            ),
-            "that looks for letters, and finds `love` inside `glove`; compare whole words": lambda sample, text, n: (
-                len({j for i, run in enumerate(_words(sample, n)) if " ".join(run) in text for j in range(i, i + n)})
-                / len(sample.split())
             ),
         },
     ),
@@ -351,15 +349,15 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "A model trained on two pages writes fluent Shakespeare. What do you conclude?",
+            "A model trained on one page writes fluent Shakespeare. What do you conclude?",
             [
                 Choice(
-                    "It has learned English: two pages are enough for that.",
-                    "Hold the sample next to the two pages. It is fluent because Shakespeare wrote it.",
+                    "It has learned English: one page is enough for that.",
+                    "Hold the sample next to the page. It is fluent because Shakespeare wrote it.",
                 ),
                 Choice(
                     "Its validation loss must be low, or it could not write like that.",
-                    "Ours had climbed to almost 4 when it wrote its best lines.",
+                    "Ours had climbed to 5 when it wrote its best lines.",
                 ),
                 Choice(
                     "Nothing yet. Measure how much is copied.",
@@ -408,7 +406,7 @@ QUIZ = Quiz(
             ],
         ),
         Question(
-            "You divide all logits by 2.25, and the validation loss falls from 3.9 to 2.9. What got better?",
+            "You divide all logits by 2.5, and the validation loss falls from 4.8 to 3.1. What got better?",
             [
                 Choice(
                     "Only its confidence; its favorite character is the same.",
@@ -434,7 +432,7 @@ QUIZ = Quiz(
                 ),
                 Choice(
                     "Ask how long the spans of held-out text are.",
-                    "That is what the baseline is for. In a long text 16 characters say little; in two pages, a lot.",
+                    "That is what the baseline is for. In a long text 16 characters say little; in one page, a lot.",
                     right=True,
                 ),
                 Choice(

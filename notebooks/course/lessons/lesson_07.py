@@ -140,7 +140,7 @@ lines_in_order = Exercise(
 _V, _BLOCK = 7, 5
 
 
-class _Counter:
+class CountingModel:
     """Stands in for a model: after token n it expects n + 1 most, n + 2 less, and so on; it refuses long windows."""
 
     config = SimpleNamespace(block_size=_BLOCK)
@@ -156,7 +156,7 @@ class _Counter:
 
 
 def _chances(temperature: float, top_k: int) -> Tensor:
-    logits = _Counter(0.4)(torch.zeros(1, 1, dtype=torch.int64))[0][0, -1]
+    logits = CountingModel(0.4)(torch.zeros(1, 1, dtype=torch.int64))[0][0, -1]
     best = logits.topk(top_k)
     return torch.zeros(_V).scatter(0, best.indices, (best.values / temperature).softmax(-1))
 
@@ -164,13 +164,15 @@ def _chances(temperature: float, top_k: int) -> Tensor:
 def _check_write(write):
     start = torch.tensor([[2, 0, 1]])
     torch.manual_seed(0)
-    got = write(_Counter(50.0), start.clone(), 9, 1.0, 3)
+    got = write(CountingModel(50.0), start.clone(), 9, 1.0, 3)
     if not isinstance(got, Tensor) or got.shape != (1, 12):
         shape = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
         return Wrong(f"return the old tokens with the new ones after them, (1, 3 + 9); this is {shape}")
     if got[0, :3].tolist() != [2, 0, 1]:
         return Wrong("the tokens that were given have changed; new ones go after them")
     want = [(2 + i) % _V for i in range(9)]
+    if got[0, 3:].tolist() == [0] * 9:
+        return Wrong("`multinomial` draws a place among the k; look up which token is at that place")
     if got[0, 3:].tolist() != want:
         first = "use the scores of the last position, `[:, -1]`, and append each new token before the next one is drawn"
         return Wrong(
@@ -181,8 +183,8 @@ def _check_write(write):
         (2.0, _V, "the temperature is not right: divide the scores by it, before the softmax"),
         (1.0, 3, "top_k is not right: only the k likeliest tokens may be drawn, in their old proportions"),
     ):
-        draws = [write(_Counter(0.4), torch.tensor([[0]]), 1, temperature, top_k)[0, -1] for _ in range(1500)]
-        shares = torch.stack(draws).bincount(minlength=_V) / 1500
+        draws = [write(CountingModel(0.4), torch.tensor([[0]]), 1, temperature, top_k)[0, -1] for _ in range(1000)]
+        shares = torch.stack(draws).bincount(minlength=_V) / 1000
         if shares.max() == 1:
             return Wrong("it always takes the likeliest token; draw one at random, by `multinomial`")
         if (shares - _chances(temperature, top_k)).abs().max() > 0.06:
@@ -265,6 +267,9 @@ class LikeFused:
         ),
         "that divides by the square root of the number of positions; it should be that of the width, `q.size(-1)`": (
             lambda q, k, v: _attend(q, k, v, scale=math.sqrt(len(q)))
+        ),
+        "the width is 4 here, not 24; take it from `q.size(-1)`, so that it fits every model": (
+            lambda q, k, v: _attend(q, k, v, scale=math.sqrt(24))
         ),
         "the softmax runs down the columns; each row has to add up to 1: `dim=-1`": (
             lambda q, k, v: _scores(q, k).softmax(dim=0) @ v
