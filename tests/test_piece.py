@@ -143,7 +143,7 @@ def test_results_are_kept_and_the_same_run_replaces_its_row(tmp_path, monkeypatc
     Results().add(text="plays", change="nothing", steps=300, loss=1.9)
     again = Results().add(text="plays", change="<Muon>", steps=300, loss=1.8)
     assert [row["loss"] for row in again.rows] == [1.9, 1.8] and Results().rows == again.rows
-    assert "1.90" in again.static_html() and "&lt;Muon&gt;" in again.static_html()
+    assert "1.90" in again._repr_html_() and "&lt;Muon&gt;" in again._repr_html_()
     assert repr(again).splitlines()[0] == "text: plays  change: nothing  steps: 300  loss: 1.90"
 
 

@@ -6,13 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from course import LESSONS, Lesson, progress
-from course.shown import Shown
+from course.shown import Shown, table
 
 if TYPE_CHECKING:
     import ipywidgets
-
-_LEFT = 'style="text-align:left"'
-_WIDE = 'style="table-layout:auto;width:100%"'  # JupyterLab would make all columns equally narrow
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class CourseMap(Shown):
     def static_html(self) -> str:
         """Number, question and minutes of each lesson."""
         rows = [[_link(lesson), html.escape(lesson.question), f"{lesson.minutes}"] for lesson in LESSONS]
-        return _table(["lesson", "the question", "minutes"], rows)
+        return table(["lesson", "the question", "minutes"], rows)
 
     def progress_html(self) -> str:
         """The same, with what the learner has solved."""
@@ -66,7 +63,7 @@ class CourseMap(Shown):
             ]
             for s in scores
         ]
-        return _table(["lesson", "the question", "exercises", "questions"], rows)
+        return table(["lesson", "the question", "exercises", "questions"], rows)
 
     def view(self) -> "ipywidgets.VBox":
         """The map with progress, and a button that looks again."""
@@ -86,12 +83,6 @@ def _bar(done: int, total: int, what: str) -> str:
     label = f"{done} of {total} {what}"
     bar = f'<progress value="{done}" max="{total}" aria-label="{label}" style="width:6em"></progress>'
     return f'<span style="white-space:nowrap">{bar} {done} of {total}</span>'
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    header = "".join(f'<th scope="col" {_LEFT}>{cell}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table {_WIDE}><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
 
 COURSE_MAP = CourseMap()

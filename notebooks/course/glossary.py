@@ -10,13 +10,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from course import lesson
+from course.shown import LEFT, WIDE
 from gptlib.config import TrainConfig
 
 _FIELDS = {f.name: f for f in fields(TrainConfig)}
 _COLUMNS = ("setting", "what it is", "default", "loss", "time", "memory", "lesson")
 _CAPTION = "What a larger value does to loss, time and memory. A dash: nothing."
-_LEFT = 'style="text-align:left"'
-_WIDE = 'style="table-layout:auto;width:100%"'  # JupyterLab would make all columns equally narrow
 
 
 @dataclass(frozen=True)
@@ -258,12 +257,10 @@ class Glossary:
 
     def html(self) -> str:
         """The same table as HTML."""
-        head = "".join(f"<th {_LEFT}>{column}</th>" for column in _COLUMNS)
+        head = "".join(f"<th {LEFT}>{column}</th>" for column in _COLUMNS)
         rows = [_cells(e, "<code>{}</code>", '<a href="{1}">{0}</a>', html.escape) for e in self.entries]
-        body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
-        return (
-            f"<table {_WIDE}><caption>{_CAPTION}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        body = "".join(f"<tr>{''.join(f'<td {LEFT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
+        return f"<table {WIDE}><caption>{_CAPTION}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self.html()}

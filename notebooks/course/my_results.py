@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 from course import progress
-from course.shown import Shown
+from course.shown import table
 from gptlib.files import atomic_write
 
 
-class Results(Shown):
+class Results:
     """One row a run; `GPTLIB_PROGRESS=off` keeps nothing."""
 
     def __init__(self) -> None:
@@ -32,18 +32,9 @@ class Results(Shown):
     def __repr__(self) -> str:
         return "\n".join("  ".join(f"{name}: {_in_words(value)}" for name, value in row.items()) for row in self.rows)
 
-    def static_html(self) -> str:
-        """The table."""
+    def _repr_html_(self) -> str:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-        rows = ["".join(f"<td>{html.escape(_in_words(row.get(name, '')))}</td>" for name in names) for row in self.rows]
-        return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{'</tr><tr>'.join(rows)}</tr></tbody></table>"
-
-    def view(self) -> Any:
-        """The same as a widget."""
-        import ipywidgets
-
-        return ipywidgets.VBox([ipywidgets.HTML(self.static_html())])
+        return table(names, [[html.escape(_in_words(row.get(name, ""))) for name in names] for row in self.rows])
 
 
 def _in_words(value: Any) -> str:

@@ -11,6 +11,17 @@ if TYPE_CHECKING:  # what is shown can be read and tested where no widget can be
 RUN_AGAIN = '<p class="gptlib-run-again"><em>Nothing to click here? Run this cell.</em></p>'
 
 
+LEFT = 'style="text-align:left"'
+WIDE = 'style="table-layout:auto;width:100%"'  # JupyterLab would make all columns equally narrow
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table whose cells are HTML already."""
+    header = "".join(f'<th scope="col" {LEFT}>{cell}</th>' for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td {LEFT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table {WIDE}><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+
+
 def in_place_of(what: str) -> dict[str, str]:
     """What stands where live widgets are not shown: after reloading an untrusted notebook, on GitHub, in tests."""
     words, article = f"{what}: run this cell to bring it back", "an" if what[0] in "aeiou" else "a"

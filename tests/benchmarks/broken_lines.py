@@ -39,6 +39,7 @@ BROKEN = [
     ("gptlib/trainer.py", "config.grad_clip or math.inf", "math.inf", "trainer"),
     ("gptlib/trainer.py", 'config.muon_lr / config.learning_rate if group["muon"] else 1.0', "1.0", "trainer optim"),
     ("gptlib/trainer.py", 'group["lr"] = lr * ', 'group["lr"] = config.learning_rate * ', "recipe"),
+    ("gptlib/trainer.py", "0 < config.patience <= state", "0 < config.patience < state", "trainer"),
     ("gptlib/trainer.py", "config.eval_iters, EVAL_STREAM", "config.eval_iters, TRAIN_STREAM", "trainer evaluation"),
     ("gptlib/dataset.py", "size=count, endpoint=True", "size=count, endpoint=False", "dataset"),
     # the loss
