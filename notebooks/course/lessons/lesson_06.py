@@ -334,7 +334,7 @@ QUIZ = Quiz(
             [
                 Choice(
                     "No, a bug: somewhere the model sees the answer.",
-                    "Lesson 00's model needs 800 steps for 1.65. Look at the mask, and at whether the targets are "
+                    "Lesson 00's model needs 400 steps for 1.85. Look at the mask, and at whether the targets are "
                     "shifted by one. Both losses fall because the answer is in the held-out windows too.",
                     right=True,
                 ),
