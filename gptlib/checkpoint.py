@@ -28,6 +28,7 @@ from gptlib.tokenizer import Tokenizer, load_tokenizer
 
 FORMAT = 2  # 1: in folders named latest/ and best/
 MODEL, TRAINING, TOKENIZER, STATE = "model.safetensors", "training.safetensors", "tokenizer.json", "state.json"
+FILES = (MODEL, TRAINING, TOKENIZER)  # what STATE knows the sha256 of
 # What reading a folder raises whose content is not that of a checkpoint.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError, UserError)
 
@@ -88,7 +89,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "config": checkpoint.config,
         "scaler": checkpoint.scaler,
         "text": checkpoint.text,
-        "sha256": {file: sha256(folder / file) for file in (MODEL, TRAINING, TOKENIZER)},
+        "sha256": {file: sha256(folder / file) for file in FILES},
     }
     meta["checksum"] = _checksum(meta)
     (folder / STATE).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
@@ -101,7 +102,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     meta = json.loads((folder / STATE).read_text(encoding="utf-8"))
     if meta.pop("checksum") != _checksum(meta):
         raise ValueError(f"{STATE} is not what was saved")
-    for file in (MODEL, TRAINING, TOKENIZER):
+    for file in FILES:
         if sha256(folder / file) != meta["sha256"][file]:
             raise ValueError(f"{file} is not what was saved")
     if meta.setdefault("format", 1) == 1:

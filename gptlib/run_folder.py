@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 
-from gptlib.checkpoint import DAMAGE, STATE, Checkpoint, model_config, read_checkpoint, sha256, write_checkpoint
+from gptlib.checkpoint import DAMAGE, FILES, STATE, Checkpoint, model_config, read_checkpoint, sha256, write_checkpoint
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
@@ -83,9 +83,14 @@ class RunFolder:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir(parents=True)
             write_checkpoint(replace(checkpoint, config=checkpoint.config | {"init_from": self._init_from}), stage)
-            shutil.rmtree(step_folder(self.path, state.step), ignore_errors=True)  # the same step, damaged
-            stage.rename(step_folder(self.path, state.step))
-            flush_to_disk(self.path)
+            target = step_folder(self.path, state.step)
+            if same_tensors(stage, target):  # saved by a stopped run, and evaluated since: at no moment is it gone
+                os.replace(stage / STATE, target / STATE)
+                flush_to_disk(target)
+            else:
+                shutil.rmtree(target, ignore_errors=True)  # the same step, damaged
+                stage.rename(target)
+                flush_to_disk(self.path)
         except (OSError, SafetensorError, UserError) as error:
             raise UserError(f"cannot save a checkpoint in {self.path} ({error}); free space") from error
         finally:
@@ -114,6 +119,11 @@ def steps_in(out_dir: Path) -> list[int]:
     """The steps with a checkpoint in out_dir, the newest first."""
     names = [path.name for path in out_dir.iterdir()] if out_dir.is_dir() else []
     return sorted((int(name.removeprefix("step-")) for name in names if STEP.fullmatch(name)), reverse=True)
+
+
+def same_tensors(one: Path, other: Path) -> bool:
+    """Whether two checkpoints have the same weights, training state and tokenizer, byte for byte."""
+    return all((other / name).exists() and sha256(one / name) == sha256(other / name) for name in FILES)
 
 
 def move_aside(out_dir: Path) -> Path | None:

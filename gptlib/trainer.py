@@ -125,9 +125,8 @@ class Trainer:
         config, state, started = self.config, self.state, time.perf_counter()
         lr = learning_rate_at(state.step, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * (
-                config.muon_lr / config.learning_rate if group["muon"] else 1.0
-            )  # one schedule for both
+            ratio = config.muon_lr / config.learning_rate if group["muon"] else 1.0  # one schedule for both
+            group["lr"] = lr * ratio
 
         loss = torch.zeros((), device=self.device)  # a tensor: reading it would wait for the GPU
         for i, (x, y) in enumerate(self.micro_batches(), start=1):

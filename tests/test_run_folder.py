@@ -315,6 +315,24 @@ def test_a_run_that_skipped_a_damaged_checkpoint_writes_it_again(tiny, dataset, 
     assert latest(out_dir).state.step == 6 and 4 in steps_in(out_dir)
 
 
+def test_a_checkpoint_that_is_evaluated_after_it_was_saved_is_there_at_every_moment(
+    tiny, dataset, tmp_path, monkeypatch
+):
+    """A stopped run is saved before its evaluation is due; the resumed one evaluates and saves the same step."""
+    config = tiny(max_iters=6, eval_interval=5, out_dir=str(tmp_path))
+    trainer = Trainer(config, dataset)
+    for event in trainer:
+        if isinstance(event, TrainStep) and trainer.step == 5:
+            trainer.stop()
+    assert latest(tmp_path).state.evaluated_at == 0
+    removed, rmtree = [], shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **how: (removed.append(Path(path).name), rmtree(path, **how)))
+    for event in Trainer(TrainConfig(**asdict(config) | {"init_from": "resume"}), dataset):
+        if isinstance(event, Saved):
+            break
+    assert latest(tmp_path).state.evaluated_at == 5 and "step-00000005" not in removed
+
+
 def test_if_all_are_damaged_the_refusal_names_each(saved, refused):
     for step in (2, 4):
         truncate(Path(saved.config.out_dir) / f"step-{step:08}" / MODEL)
