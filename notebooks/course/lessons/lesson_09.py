@@ -333,7 +333,7 @@ learning_rate = Piece(
 
 
 def _moved(make_optimizer: Callable) -> list[Tensor]:
-    """A small model's weights after four steps with gradients that turn. Its names suit whoever tells norms by name."""
+    """A small model's weights after four steps with gradients that turn; its names are GPT-2's, by which some find norms."""
     torch.manual_seed(0)
     model = nn.ModuleDict({"wte": nn.Embedding(5, 4), "ln_norm": nn.LayerNorm(4), "c_fc": nn.Linear(4, 6)})
     optimizer = make_optimizer(model, replace(SHORT, weight_decay=5.0))  # so much that it is seen
@@ -420,7 +420,7 @@ train = Piece(
             "        torch.nn.utils.clip_grad_norm_(model.parameters(), s.grad_clip)\n",
             "",
         ),
-        "each number is clipped by itself; clip the length of the whole gradient: `clip_grad_norm_`": (
+        "each number is clipped on its own; clip the length of the whole gradient: `clip_grad_norm_`": (
             "clip_grad_norm_",
             "clip_grad_value_",
         ),
