@@ -333,7 +333,7 @@ learning_rate = Piece(
 
 
 def _moved(make_optimizer: Callable) -> list[Tensor]:
-    """A small model's weights after four steps with gradients that turn; its names are GPT-2's, by which some find norms."""
+    """A small model's weights after four steps with gradients that turn; some programs go by its names."""
     torch.manual_seed(0)
     model = nn.ModuleDict({"wte": nn.Embedding(5, 4), "ln_norm": nn.LayerNorm(4), "c_fc": nn.Linear(4, 6)})
     optimizer = make_optimizer(model, replace(SHORT, weight_decay=5.0))  # so much that it is seen
