@@ -44,8 +44,9 @@ def pytest_terminal_summary(terminalreporter):
 def browser():
     """Chromium, driven by Playwright."""
     executable = find_chromium()
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # else five seconds, too few for a busy machine
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable)
         yield chromium

@@ -3,6 +3,7 @@
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from test_live_lab import KERNEL_IS_IDLE, RUN_A_NEW_CELL, RUN_ALL
 
 pytestmark = [pytest.mark.browser]
@@ -91,7 +92,7 @@ def test_an_arrow_key_moves_a_choice_and_does_not_leave_for_the_next_cell(page):
     quiz.get_by_role("radio").first.press("Space")
     before = page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex")
     quiz.get_by_role("radio").first.press("ArrowDown")
-    assert quiz.get_by_role("radio").nth(1).is_checked()
+    expect(quiz.get_by_role("radio").nth(1)).to_be_checked()
     assert page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex") == before
 
 
@@ -107,7 +108,7 @@ def test_the_keyboard_alone_predicts_and_runs(page, lab):
 
 def test_the_runs_can_be_taken_away(page, lab):
     fold = lab.get_by_role("button", name="Take it away")
-    assert fold.get_attribute("aria-expanded") == "false"
+    expect(fold).to_have_attribute("aria-expanded", "false")
     fold.press("Enter")
     with page.expect_download() as caught:
         lab.get_by_role("link", name="runs.csv").click()
@@ -117,7 +118,7 @@ def test_the_runs_can_be_taken_away(page, lab):
     with page.expect_download() as caught:
         lab.get_by_role("link", name="runs.png").click()
     assert caught.value.path().read_bytes().startswith(b"\x89PNG")
-    assert fold.get_attribute("aria-expanded") == "true"
+    expect(fold).to_have_attribute("aria-expanded", "true")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
@@ -219,7 +220,7 @@ def test_a_run_is_paused_when_its_output_is_deleted_and_nothing_appears_elsewher
     }""")
     lab.wait_for(state="detached")
     wait_for_state(lambda running, paused, answers: running and paused)
-    assert page.locator(".gptlib-plot").count() == 0
+    expect(page.locator(".gptlib-plot")).to_have_count(0)
     set_patience(page, 60)
 
 
@@ -250,8 +251,8 @@ def predict_and_run(lab):
 
 
 def assert_only_lab_and_it_works(page, lab):
-    assert lab.count() == page.locator(".gptlib-plot").count() == 1
-    assert page.locator(".jp-Cell").first.locator(".gptlib-lab").count() == 1
+    for only in (lab, page.locator(".gptlib-plot"), page.locator(".jp-Cell").first.locator(".gptlib-lab")):
+        expect(only).to_have_count(1)
     predict_and_run(lab)
     lab.get_by_role("button", name="Stop").click()
     lab.locator(".gptlib-status", has_text="stopped").wait_for()

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 from test_live_lab import KERNEL_IS_IDLE, PATIENCE, RUN_A_NEW_CELL, RUN_ALL
 
 pytestmark = [pytest.mark.browser]
@@ -42,16 +43,15 @@ def test_a_pasted_text_is_learned(page, lab):
     lab.get_by_role("textbox", name="max_iters, as a number").press("Enter")
     lab.get_by_role("button", name="Run", exact=True).click()
     lab.locator(".gptlib-status", has_text="finished").wait_for()
-    assert "A GPT learns your text" in lab.locator(".gptlib-plot img").get_attribute("alt")
+    expect(lab.locator(".gptlib-plot img")).to_have_attribute("alt", re.compile("A GPT learns your text"))
 
 
 def test_the_strip_shows_what_it_wrote_and_when(lab):
-    cards = lab.locator(".gptlib-card b").all_inner_texts()
-    assert cards == ["step 0", "step 10", "step 30", "step 100"]
-    assert "wood" in lab.locator(".gptlib-card").last.inner_text()
+    expect(lab.locator(".gptlib-card b")).to_have_text(["step 0", "step 10", "step 30", "step 100"])
+    expect(lab.locator(".gptlib-card").last).to_contain_text("wood")
     lab.get_by_role("button", name="Side by side").click()
     lab.get_by_role("combobox", name="left").select_option("run 1, step 10")
-    assert lab.locator(".gptlib-page").first.inner_text().strip()
+    expect(lab.locator(".gptlib-page").first).to_have_text(re.compile(r"\S"))
 
 
 def test_what_it_thinks_follows_what_is_typed(lab):
@@ -59,24 +59,23 @@ def test_what_it_thinks_follows_what_is_typed(lab):
     line.fill("How much woo")
     thoughts = lab.locator(".gptlib-thoughts")
     thoughts.get_by_text("“How␣much␣woo”").wait_for()
-    assert thoughts.locator("code").count() == 10 and thoughts.locator("code").first.inner_text() == "d"
-    assert lab.locator(".gptlib-maps svg").count() == 8  # two blocks of four heads
+    expect(thoughts.locator("code")).to_have_count(10)
+    expect(thoughts.locator("code").first).to_have_text("d")
+    expect(lab.locator(".gptlib-maps svg")).to_have_count(8)  # two blocks of four heads
 
 
 def test_a_wrong_argument_is_one_sentence_in_the_cell(page):
     page.evaluate(RUN_A_NEW_CELL, "Lab('lerning_rate')")
     error = page.locator(".jp-OutputArea-output", has_text="UsageError")
-    error.wait_for()
-    assert error.inner_text().strip() == "UsageError: no slider for 'lerning_rate'; did you mean 'learning_rate'?"
+    expect(error).to_have_text("UsageError: no slider for 'lerning_rate'; did you mean 'learning_rate'?")
     page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
 
 
 def test_a_lab_runs_in_the_cell(page):
     cell = "Lab(max_iters=60, block_size=16, title='in the cell').run()"
     page.evaluate(RUN_A_NEW_CELL, cell)
-    output = page.locator(".jp-OutputArea-output img[alt^='in the cell']")
     page.locator(".jp-OutputArea-output img[alt*='finished at step 60']").wait_for()
-    assert output.count() == 1  # redrawn in place
+    expect(page.locator(".jp-OutputArea-output img[alt^='in the cell']")).to_have_count(1)  # redrawn in place
     page.evaluate("window.jupyterapp.commands.execute('notebook:delete-cell')")
 
 
@@ -86,4 +85,4 @@ def test_a_slow_cell_shows_its_progress_and_stores_nothing(page):
     page.evaluate(RUN_A_NEW_CELL, source)
     page.locator(".gptlib-progress", has_text=re.compile(r"counting: \d+ of 60")).wait_for()
     page.locator(".gptlib-progress").wait_for(state="detached")
-    assert page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").count() == 0
+    expect(page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")).to_have_count(0)
