@@ -16,7 +16,7 @@ A lesson module is data and small functions:
 
     import math
 
-    from course.lessons import Choice, Exercise, Question, Quiz, SameAs
+    from course.lessons import Exercise, SameAs, quizzes
 
     perplexity = Exercise(
         name="perplexity",
@@ -43,8 +43,7 @@ A lesson module is data and small functions:
     )
 
     EXERCISES = [perplexity]
-    QUIZ = Quiz("03", [Question("What is ...?", [Choice("...", "why not"), Choice("...", "why", right=True)])])
-    RECALL = Quiz("recall", [...])  # three questions on the lessons before, from lesson 02 on
+    RECALL, QUIZ = quizzes("03")  # from quiz_03.md; course.quiz says how it is written
 
 The text between backticks is shown as code, in hints, reasons, questions and choices.
 
@@ -79,7 +78,7 @@ Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
 
 from course.exercise import Card, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
-from course.quiz import Choice, Question, Quiz
+from course.quiz import Choice, Question, Quiz, quizzes
 
 __all__ = [
     "Card",
@@ -92,6 +91,7 @@ __all__ = [
     "SameAs",
     "SameValue",
     "Wrong",
+    "quizzes",
     "same",
     "watch",
 ]
