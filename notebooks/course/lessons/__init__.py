@@ -57,6 +57,8 @@ what they give; `InOrder("dba", reasons)` is for shuffled lines. A hand-written 
         if len(val) > len(train):
             raise Wrong("the larger part is the validation text: are the two swapped?")
 
+Where the reference is a function of the module, say `_perplexity`, the solution is `source_of(_perplexity)`.
+
 The framework makes the learner's function safe to call: an exception in it is the learner's "wrong",
 an answer of None or `...` is "not attempted". It sees functions only; wrap what else a check calls,
 such as a method of the learner's class, by `watch`.
@@ -77,6 +79,10 @@ Answers may use `math`, `np`, `torch`, `nn` and `F`; a solution imports what it 
 Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
 
+import inspect
+import re
+from collections.abc import Callable
+
 from course.exercise import Card, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
 from course.quiz import Choice, Question, Quiz, quizzes
 
@@ -93,5 +99,12 @@ __all__ = [
     "Wrong",
     "quizzes",
     "same",
+    "source_of",
     "watch",
 ]
+
+
+def source_of(*functions: Callable, imports: str = "") -> str:
+    """A solution: the code of these functions, without our leading underscores."""
+    code = "\n\n".join([imports, *map(inspect.getsource, functions)])
+    return re.sub(r"\b_(?=[a-z])", "", code)
