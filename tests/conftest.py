@@ -3,6 +3,7 @@
 import json
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -59,18 +60,21 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file of tests runs in one worker, and so do all that drive a browser.
+    """A file of tests runs in one worker; so do all that drive a browser, and all that fork from one process.
 
     A file's tests share what they have trained, and two JupyterLabs at once are too much for two cores. xdist's own
     groups (`--dist loadgroup`) fall apart under pytest 9.2: https://github.com/pytest-dev/pytest-xdist/issues/1386
     """
     from xdist.scheduler import LoadFileScheduling
 
-    class OneBrowser(LoadFileScheduling):
+    class Groups(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+            if nodeid.startswith("tests/browser/"):
+                return "browser"
+            file = super()._split_scope(nodeid)
+            return "processes" if Path(file).stem in ("test_distributed", "test_cli", "test_kill") else file
 
-    return OneBrowser(config, log)
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items):
