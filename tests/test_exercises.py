@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import re
@@ -58,6 +59,7 @@ QUIZZES = [
 ]
 
 
+@functools.cache  # each answer is tried once, and read by two tests
 def reason_for(lesson, name, text):
     exercise = getattr(lesson_module(lesson), name)
     card = exercise.check(answer_from(text, name, **NAMES))

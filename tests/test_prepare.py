@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prepare_scripts import BPE, CHAR, END, FILES, contents, prepare, prepare_text
 
@@ -185,7 +185,6 @@ def test_a_text_is_cut_where_the_separator_is(separator, text, documents, block)
     assert [document.strip("\n") for document in joined.split(END)[1:]] == documents
 
 
-@settings(deadline=None)
 @given(st.text("ab\n", max_size=60), st.integers(1, 9), st.integers(1, 9))
 def test_a_document_may_be_longer_than_what_is_held_in_memory(text, block, most):
     with pytest.MonkeyPatch.context() as patch:
