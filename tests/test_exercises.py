@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -58,6 +59,7 @@ QUIZZES = [
 ]
 
 
+@cache  # two tests ask for it
 def reason_for(lesson, name, text):
     exercise = getattr(lesson_module(lesson), name)
     card = exercise.check(answer_from(text, name, **NAMES))
