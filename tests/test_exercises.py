@@ -17,7 +17,7 @@ from torch import nn
 
 import course.lessons
 from course.exercise import _source, describe
-from course.lessons import Choice, Exercise, Outcome, Question, Quiz, SameAs, SameValue, Wrong, same, watch
+from course.lessons import Choice, Exercise, Outcome, Question, Quiz, SameAs, SameValue, Wrong, quizzes, same, watch
 from course.piece import Piece
 
 LESSONS = sorted(path.stem for path in Path(course.lessons.__file__).parent.glob("lesson_??.py"))
@@ -124,6 +124,18 @@ def test_each_reason_is_given_to_a_typical_wrong_answer(lesson):
         assert any(param.values[:2] == (lesson, exercise.name) for param in TYPICAL), exercise.name
         for reason in getattr(exercise, "mistakes", None) or getattr(exercise.checker, "mistakes", {}):
             assert any(text.endswith(reason) for text in given), f"{exercise.name} never says: {reason}"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_line_of_a_quiz_is_lost(lesson):
+    """One that is not written as `course.quiz` says would be."""
+    number = lesson.removeprefix("lesson_")
+    text = (Path(course.lessons.__file__).parent / f"quiz_{number}.md").read_text(encoding="utf-8")
+    found = [f"# {quiz.title}" for quiz in quizzes(number)]
+    for question in (question for quiz in quizzes(number) for question in quiz.questions):
+        found.append(f"## {question.text}")
+        found += [f"- [{' x'[c.right]}] {c.text}\n  {c.why}" for c in question.choices]
+    assert sorted("\n".join(found).split("\n")) == sorted(line for line in text.split("\n") if line.strip())
 
 
 @pytest.mark.parametrize("quiz", QUIZZES)

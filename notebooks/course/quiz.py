@@ -1,8 +1,23 @@
-"""Quizzes: every choice is explained, the wrong ones too."""
+"""Quizzes: every choice is explained, the wrong ones too.
+
+A lesson's questions are text, in `lessons/quiz_NN.md`: a heading for each quiz and each question, then its choices, a
+cross for the right one, and below each choice why it is right, or which idea leads to it and where that goes wrong:
+
+    # What do you think?
+
+    ## The gradient of a weight is zero. What follows?
+
+    - [x] A small move of it changes next to nothing, for now.
+      That is all. It may be the bottom of a valley, the top of a hill, or a plain.
+    - [ ] The training is over: nothing can get better now.
+      One of 344,832 weights sees no slope, on one batch. The others do.
+"""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from course import progress
@@ -13,6 +28,8 @@ if TYPE_CHECKING:  # a quiz can be read and tested where no widget can be shown
     import ipywidgets
 
 _TEXT = "line-height:1.5"
+_RECALL = "Do you remember?"  # the heading of questions on earlier lessons
+_CHOICE = re.compile(r"- \[(?P<right>[x ])\] (?P<text>.+)\n  (?P<why>.+)")
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Quiz(Shown):
     @property
     def title(self) -> str:
         """What stands above the questions."""
-        return "Do you remember?" if self.name == "recall" else "What do you think?"
+        return _RECALL if self.name == "recall" else "What do you think?"
 
     def static_html(self) -> str:
         """The questions for a reader without widgets; the answers are folded away."""
@@ -88,6 +105,22 @@ class Quiz(Shown):
         show_score()
         title = ipywidgets.HTML(f"<strong>{self.title}</strong>")
         return ipywidgets.VBox([title, *rows, score, Page()]).add_class("gptlib-quiz").add_class("gptlib-named")
+
+
+def quizzes(number: str) -> list[Quiz]:
+    """The quizzes of a lesson, such as "04", in the order of its file."""
+    text = (Path(__file__).parent / "lessons" / f"quiz_{number}.md").read_text(encoding="utf-8")
+    found = []
+    for part in re.split("^# ", text, flags=re.M)[1:]:
+        title, *questions = part.split("\n## ")
+        name = "recall" if title.strip() == _RECALL else number
+        found.append(Quiz(name, [_question(question) for question in questions]))
+    return found
+
+
+def _question(part: str) -> Question:
+    text, _, choices = part.partition("\n")
+    return Question(text, [Choice(m["text"], m["why"], m["right"] == "x") for m in _CHOICE.finditer(choices)])
 
 
 def _question_view(number: int, question: Question) -> "tuple[ipywidgets.RadioButtons, ipywidgets.VBox]":

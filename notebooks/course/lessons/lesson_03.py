@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs, SameValue, Wrong
+from course.lessons import Exercise, InOrder, SameAs, SameValue, Wrong, quizzes
 from course.prediction import Prediction
 
 # Macbeth, act 5: 20 letters to guess, each among five that are likely there.
@@ -185,31 +185,24 @@ def _compact(answer) -> str:
     return "".join(c for c in str(answer) if c.isalnum()).lower()
 
 
-def _check_order(order):
-    order = _compact(order)
-    if sorted(order) != list("abcde"):
-        raise Wrong('give each of the five letters once, such as "abcde"')
-    at = {letter: order.index(letter) for letter in "abcde"}
-    if at["c"] > at["e"]:
-        raise Wrong("the model needs a batch before it can predict anything")
-    if at["e"] > at["a"]:
-        raise Wrong("there is no loss yet to go backward from")
-    if at["a"] > at["b"]:
-        raise Wrong("the optimizer steps before the gradients of this batch are there; it would use old ones, or none")
-    if at["a"] < at["d"] < at["b"]:
-        raise Wrong("the gradients are cleared between being computed and being used: the step would do nothing")
-
-
 training_order = Exercise(
     name="training_order",
     title="Put the lines in order: a training step",
     difficulty=1,
     minutes=4,
-    check=_check_order,
+    check=InOrder(
+        "cedab",
+        (
+            "the model needs a batch before it can predict anything",
+            "the gradients can be cleared later than that",
+            "the gradients are cleared between being computed and being used: the step would do nothing",
+            "the optimizer steps before the gradients of this batch are there; it would use old ones, or none",
+        ),
+    ),
     hints=(
         "What does each line need, and what does it leave behind?",
-        "Batch, loss, backward, step. And `zero_grad`? Anywhere but between the last two.",
-        "`cedab` is one of several right orders.",
+        "Batch, loss, backward, step. And `zero_grad`? At the last moment before `backward` adds to what is there.",
+        "It begins with c, and ends with b.",
     ),
     solution="""
         training_order = "cedab"
@@ -218,7 +211,7 @@ training_order = Exercise(
 
 
 class _Watched(nn.Module):
-    """A model that notes in which state it is asked; its loss is what the batch says, and more while training."""
+    """A model that notes in which state it is asked; its loss is what the batch says."""
 
     def __init__(self):
         super().__init__()
@@ -232,34 +225,32 @@ class _Watched(nn.Module):
 
 
 def _check_estimate(estimate):
-    losses = [1.0, 2.0, 3.0, 6.0]
-    model = _Watched().train()
-    result = estimate(model, [(torch.tensor([[loss, loss]]), torch.zeros(1, 2)) for loss in losses])
+    losses = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    model, n = _Watched().train(), len(losses)
+    result = estimate(model, [(loss.expand(1, 2), torch.zeros(1, 2)) for loss in losses])
     if not isinstance(result, (tuple, list, Tensor)) or len(result) != 2:
         raise Wrong("return two numbers: the mean loss and its standard error")
     mean, error = (value.item() if isinstance(value, Tensor) else float(value) for value in result)
-    if len(model.asked) != len(losses):
-        raise Wrong(f"there are {len(losses)} batches, and the model was asked {len(model.asked)} times")
+    if len(model.asked) != n:
+        raise Wrong(f"there are {n} batches, and the model was asked {len(model.asked)} times")
     if any(training for training, _ in model.asked):
         raise Wrong("the model was measured while in training mode, where dropout is active: call `model.eval()` first")
     if not model.training:
         raise Wrong("the model is left in evaluation mode, so training would go on without dropout: `model.train()`")
     if any(grad for _, grad in model.asked):
         raise Wrong("PyTorch kept everything for a backward pass that never comes: use `torch.no_grad()`")
-    values = torch.tensor(losses)
-    spread, n = values.std().item(), len(losses)
     if abs(mean - 3) > 1e-4:
         raise Wrong(f"the losses are 1, 2, 3 and 6; their mean is 3, not {mean:.4g}")
-    known = {
-        spread: "that is the spread of single batches; the mean of n batches is sqrt(n) times steadier",
-        spread / n: "the spread is divided by n; it shrinks only with sqrt(n)",
-        spread**2 / n: "that is the square of the standard error; take its root",
-        values.std(correction=0).item()
-        / n**0.5: "the spread is averaged over n; use n - 1, as a tensor's `.std()` does",
+    mistakes = {
+        "that is the spread of single batches; the mean of n batches is sqrt(n) times steadier": losses.std(),
+        "the spread is divided by n; it shrinks only with sqrt(n)": losses.std() / n,
+        "that is the square of the standard error; take its root": losses.var() / n,
+        "the spread is averaged over n; use n - 1, as a tensor's `.std()` does": losses.std(correction=0) / n**0.5,
     }
-    reason = next((why for wrong, why in known.items() if abs(error - wrong) < 1e-3), "")
-    if abs(error - spread / n**0.5) > 1e-3:
-        raise Wrong(f"the standard error of 1, 2, 3 and 6 is 1.08, not {error:.4g}" + (f": {reason}" if reason else ""))
+    try:
+        SameValue(losses.std() / n**0.5, mistakes, rel_tol=1e-3)(error)
+    except Wrong as why:
+        raise Wrong(f"the standard error of 1, 2, 3 and 6 is 1.08; {why}") from None
 
 
 estimate = Exercise(
@@ -285,24 +276,23 @@ estimate = Exercise(
     """,
 )
 
-_CURVES = SameValue(
-    "4132",
-    mistakes={
-        "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
-        "heart?": "3142",
-        "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
-    },
-)
-
 curves = Exercise(
     name="curves",
     title="Which program made which curve?",
     difficulty=2,
     minutes=6,
-    check=lambda answer: _CURVES(_compact(answer)),
+    check=SameValue(
+        "4132",
+        mistakes={
+            "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
+            "heart?": "3142",
+            "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
+        },
+        read=lambda answer: "".join(filter(str.isdigit, str(answer))),  # "4, 1" and [4, 1] are "41"
+    ),
     hints=(
         "Two programs reach almost 0. What makes a task that easy?",
-        "Copying the input is the easiest of all. Learning one batch by heart takes longer, and its dot is very high.",
+        "Copying the input is easiest of all. Learning one batch by heart takes longer, and new plays surprise it.",
         "Without `zero_grad` each step also repeats all earlier gradients: it lurches on in old directions.",
     ),
     solution="""
@@ -311,201 +301,4 @@ curves = Exercise(
 )
 
 EXERCISES = [loss_of_guessing, training_order, random_batch, loss_of, curves, estimate]
-
-# --- questions -------------------------------------------------------------------------------------------
-
-QUIZ = Quiz(
-    "03",
-    [
-        Question(
-            "The text has 63 different characters. Before any training, the loss is 9.7. Is that a bug?",
-            [
-                Choice(
-                    "No, an untrained model may have any loss.",
-                    "It knows nothing, so it should find all characters about equally likely. That costs ln 63 = 4.1.",
-                ),
-                Choice(
-                    "Probably: guessing would cost only 4.1.",
-                    "At 9.7 it is sure of wrong answers before it has seen anything. Look at the initial weights.",
-                    right=True,
-                ),
-                Choice(
-                    "Yes, a loss should never be above 1.",
-                    "A loss is not a fraction of errors. It is minus the logarithm of a probability: no upper end.",
-                ),
-            ],
-        ),
-        Question(
-            "The training loss is 1.2, the validation loss 1.9, and both still fall. What now?",
-            [
-                Choice(
-                    "Stop: overfitting has set in, as the gap shows.",
-                    "A gap alone is no reason to stop. Stop when the validation loss has stopped falling.",
-                ),
-                Choice(
-                    "Look for a bug: the two should be equal.",
-                    "They are about equal only early on. Later the model knows the text it has practiced on better.",
-                ),
-                Choice(
-                    "Go on: it still gets better on new text.",
-                    "Part of the gap may be text learned by heart. Part may be that these plays are harder: new names, "
-                    "new words. The falling validation loss says: what it learns still holds for new text.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "After 200 steps on four million characters, the training loss is 0.02. What do you think first?",
-            [
-                Choice(
-                    "There is a bug in how batches are made.",
-                    "Nothing predicts new text that well. Perhaps the targets aren't shifted, or it is always the same "
-                    "batch.",
-                    right=True,
-                ),
-                Choice(
-                    "This model has learned the whole text by heart.",
-                    "In 200 steps it has read a small part of the text once. That can't be learned by heart.",
-                ),
-                Choice(
-                    "This is an unusually good model, so keep it.",
-                    "Even the best language models are surprised by the first letter of a new sentence.",
-                ),
-            ],
-        ),
-        Question(
-            "You raise `eval_iters` from 20 to 80. What happens to the error bar of the validation loss?",
-            [
-                Choice(
-                    "It shrinks to about a quarter.",
-                    "The error falls with the square root of the number of batches. A quarter takes 16 times as many.",
-                ),
-                Choice(
-                    "It stays, but the loss falls.",
-                    "More batches measure the same model more exactly. They don't make it better.",
-                ),
-                Choice(
-                    "It shrinks to about a half.",
-                    "Four times as many batches, and the square root of four is two.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "The validation loss went from 1.602 ± 0.015 to 1.609 ± 0.015. Has the model got worse?",
-            [
-                Choice(
-                    "Yes, since 1.609 is more than 1.602.",
-                    "Each number is off by about 0.015, so other random batches could have turned this around.",
-                ),
-                Choice(
-                    "We can't tell from these two numbers.",
-                    "The difference, 0.007, is a third of its own error, 0.021 (0.015 times the root of 2). It may "
-                    "be a bit worse, or a bit better.",
-                    right=True,
-                ),
-                Choice(
-                    "No, the bars overlap, so it is as good as before.",
-                    "That you can't see a difference does not mean there is none. It may be a bit worse, or better.",
-                ),
-            ],
-        ),
-        Question(
-            "You change `eval_interval` from 250 to 1. What changes in the weights at the end of the run?",
-            [
-                Choice(
-                    "Nothing at all; the run just takes longer.",
-                    "An evaluation changes no weight and has its own random numbers. Training sees the same batches.",
-                    right=True,
-                ),
-                Choice(
-                    "They get better, because the model is corrected more often.",
-                    "An evaluation computes a loss but no gradient. Only a training step changes weights.",
-                ),
-                Choice(
-                    "They overfit, because it sees the validation text more often.",
-                    "It is tested on that text but does not learn from it. (You could overfit to it, by choosing "
-                    "settings by that loss again and again.)",
-                ),
-            ],
-        ),
-        Question(
-            "You forget `optimizer.zero_grad()`. What does each step follow?",
-            [
-                Choice(
-                    "Nothing: without it there is an error.",
-                    "PyTorch says nothing. That is what makes this slip so nasty.",
-                ),
-                Choice(
-                    "The gradient of the new batch alone, as always.",
-                    "`backward()` *adds* to what is already there. Somebody has to clear it.",
-                ),
-                Choice(
-                    "The sum of all gradients so far.",
-                    "`backward()` adds. So old batches keep pushing, long after the weights have moved on.",
-                    right=True,
-                ),
-            ],
-        ),
-    ],
-)
-
-RECALL = Quiz(
-    "recall",
-    [
-        Question(
-            "Lesson 01: you cut a text into learned byte pairs instead of characters. What changes?",
-            [
-                Choice(
-                    "Fewer tokens, and a smaller vocabulary.",
-                    "The pairs are added to the single bytes, which stay: the vocabulary grows with every merge.",
-                ),
-                Choice(
-                    "Fewer tokens, and a larger vocabulary.",
-                    "Each pair stands for several characters, so fewer are needed, and each needs its own entry.",
-                    right=True,
-                ),
-                Choice(
-                    "More tokens, because each pair counts as two.",
-                    "A merged pair is one token. That is the point of merging it.",
-                ),
-            ],
-        ),
-        Question(
-            "Lesson 02: `block_size` is 64. What may the model use to predict the next character?",
-            [
-                Choice(
-                    "At most the last 64 tokens.",
-                    "That is what `block_size` fixes. A larger one costs time and memory in every step.",
-                    right=True,
-                ),
-                Choice(
-                    "Everything that came before it.",
-                    "What lies more than 64 tokens back is cut off; the model does not even know that it exists.",
-                ),
-                Choice(
-                    "Always exactly the last 64 tokens.",
-                    "At the start of a window there are fewer: training predicts from 1, 2, ... 64 tokens at once.",
-                ),
-            ],
-        ),
-        Question(
-            "Lesson 02: a table of counts stops improving when it looks back further than five letters. Why?",
-            [
-                Choice(
-                    "Letters that far back no longer matter.",
-                    "They do: a GPT with a longer window gets better.",
-                ),
-                Choice(
-                    "Tables that large take too long to look up.",
-                    "Looking up is quick. The trouble is what the table holds.",
-                ),
-                Choice(
-                    "It has rarely met exactly the same piece.",
-                    "The longer the piece, the more often it is new. A GPT does not need exactly the same piece.",
-                    right=True,
-                ),
-            ],
-        ),
-    ],
-)
+RECALL, QUIZ = quizzes("03")

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from course.lessons import Choice, Exercise, Question, Quiz, SameAs, Wrong
+from course.lessons import Exercise, SameAs, Wrong, quizzes
 from course.prediction import Prediction
 
 # --- predictions ------------------------------------------------------------------------------------------
@@ -28,26 +28,6 @@ predict_fit = Prediction(
     answer=2,
     why="What the forward pass keeps grows with batch_size, and so does the logits' gradient. What fits into 24 GiB?",
     moves=None,
-)
-
-FORGOTTEN = Quiz(
-    "prediction",
-    [
-        Question(
-            "You resume with one entry of the checkpoint forgotten. Which one do you notice at once?",
-            [
-                Choice(
-                    "The step: the learning rate is wrong",
-                    "It is, and the batches are those of the beginning. But look for the jump: there is none.",
-                ),
-                Choice("The model: the loss jumps", "It starts from random weights again.", right=True),
-                Choice(
-                    "The optimizer: its first steps are wild",
-                    "A small bump, and gone soon. In the noise of a real log you would miss it.",
-                ),
-            ],
-        )
-    ],
 )
 
 # --- exercises --------------------------------------------------------------------------------------------
@@ -274,160 +254,4 @@ speedup = Exercise(
 )
 
 EXERCISES = [decisions, bytes_needed, order, missing, all_reduce_mean, speedup]
-
-# --- questions --------------------------------------------------------------------------------------------
-
-QUIZ = Quiz(
-    "08",
-    [
-        Question(
-            "A run is killed at step 730. It saves every 250 steps. Where does `--init_from=resume` go on?",
-            [
-                Choice(
-                    "At step 730, as every step is saved",
-                    "Saving takes time, so it is done at evaluations. A kill asks nobody.",
-                ),
-                Choice(
-                    "At step 500, and it ends as if never killed",
-                    "Weights, optimizer, step and random state of step 500 are there. It repeats 230 steps exactly.",
-                    right=True,
-                ),
-                Choice(
-                    "At step 500, but with other batches, so it ends differently",
-                    "Which batch a step reads depends on the seed and the step's number, and both are known.",
-                ),
-            ],
-        ),
-        Question(
-            "You resume a run by hand, and for thirty steps the loss is up to 0.1 above what it was. Is that a bug?",
-            [
-                Choice(
-                    "Yes: something is missing in the checkpoint",
-                    "Most likely the optimizer's memory. A complete checkpoint goes on to the bit, without any bump.",
-                    right=True,
-                ),
-                Choice(
-                    "No: a model has to warm up again",
-                    "Nothing in a model warms up. What needs time is AdamW's memory, if it is lost.",
-                ),
-                Choice(
-                    "No: dropout is random",
-                    "Its random numbers can be saved too, and even without them there is no bump.",
-                ),
-            ],
-        ),
-        Question(
-            "You train in `bfloat16` on your laptop's CPU, and each step takes longer than in `float32`. Why?",
-            [
-                Choice(
-                    "More exact arithmetic takes longer",
-                    "bfloat16 is the less exact one: it keeps two to three digits.",
-                ),
-                Choice(
-                    "The weights have to be read twice",
-                    "They stay in float32 and are converted, which is cheap beside the products.",
-                ),
-                Choice(
-                    "It depends on the processor, and yours gains nothing",
-                    "Half the bytes help only where the processor multiplies them fast. So measure, before you decide.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "In `float16`, the scaler's scale falls from 65,536 to 32,768 at step 12 and stays there. What happened?",
-            [
-                Choice("The run has diverged", "Then the scale would fall again and again, down to nothing."),
-                Choice(
-                    "One step overflowed and was skipped",
-                    "The scaler saw an inf in the gradients, left the weights alone and halved its scale: its job.",
-                    right=True,
-                ),
-                Choice("The learning rate was halved", "The scale is divided out before the step; it changes no rate."),
-            ],
-        ),
-        Question(
-            "`torch.compile` needs 30 seconds, and then each step takes 90 ms instead of 100. When does it pay?",
-            [
-                Choice("From 3,000 steps on", "Each step saves 0.01 s, and 3,000 of them save the 30 s.", right=True),
-                Choice("From 300 steps on", "300 steps are thirty seconds of computing. The gain is a tenth of that."),
-                Choice("Always: steps are faster", "A run of 100 steps saves one second and pays thirty."),
-            ],
-        ),
-        Question(
-            "You go from one process to eight, with `gradient_accumulation_steps=8`. What must you change to keep "
-            "the same run?",
-            [
-                Choice(
-                    "Divide `learning_rate` by 8", "Gradients are averaged, not added. The step is as long as it was."
-                ),
-                Choice(
-                    "Divide `gradient_accumulation_steps` by 8",
-                    "It counts the micro-batches of all processes together, so it stays 8.",
-                ),
-                Choice(
-                    "Nothing",
-                    "Eight micro-batches make a step either way: one after another, or side by side.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "You have ten times the computing time. According to Chinchilla, what do you do with it?",
-            [
-                Choice(
-                    "A model 3 times as large, 3 times the tokens",
-                    "Time goes with parameters × tokens. Both grow by the root of 10; their ratio stays near 20.",
-                    right=True,
-                ),
-                Choice(
-                    "The same model, ten times the tokens",
-                    "Then the model soon becomes the bottleneck: 200 tokens a parameter.",
-                ),
-                Choice("A model ten times as large", "It would read 2 tokens a parameter, and remain half trained."),
-            ],
-        ),
-    ],
-)
-
-RECALL = Quiz(
-    "recall",
-    [
-        Question(
-            "Lesson 03: run A evaluates every 10 steps, run B every 100. What differs at the end?",
-            [
-                Choice("The weights, a little", "Evaluations draw random numbers of their own, and change no weight."),
-                Choice("The loss: A was corrected more often", "An evaluation corrects nothing; it only measures."),
-                Choice(
-                    "Only the time, and the number of points",
-                    "The weights are the same to the last bit. In this lesson we ask that of much more.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "Lesson 05: (32, 1) does not fit into memory. Which setting makes the same steps and fits?",
-            [
-                Choice(
-                    "(8, 4)",
-                    "Four micro-batches of 8 give the gradient of 32, and only 8 are in memory at once.",
-                    right=True,
-                ),
-                Choice("(8, 1)", "That fits, but a step then reads 8 sequences: its gradient is twice as noisy."),
-                Choice("(32, 4)", "That reads 128 sequences a step, and still 32 at a time."),
-            ],
-        ),
-        Question(
-            "Lesson 04: how many numbers does AdamW remember for each weight?",
-            [
-                Choice("None: it only needs the gradient", "That is plain gradient descent. AdamW looks further back."),
-                Choice(
-                    "Two: averages of gradient and square",
-                    "Both have to be saved, if the run is to go on as before.",
-                    right=True,
-                ),
-                Choice("One: the last gradient", "It averages over many steps, and over the squares as well."),
-            ],
-        ),
-    ],
-)
+RECALL, FORGOTTEN, QUIZ = quizzes("08")

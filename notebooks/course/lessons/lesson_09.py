@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from course.exercise import _NotAttempted, describe
-from course.lessons import Choice, Question, Quiz, Wrong, watch
+from course.lessons import Wrong, quizzes, watch
 from course.lessons import program_09 as ours
 from course.piece import Piece, whose
 from gptlib import GPT, GPTConfig, TrainConfig
@@ -621,119 +621,4 @@ make_muon = Piece(
 PIECES = [encode, decode, get_batch, attention, SelfAttention, MLP, Block, MyGPT, loss_of, learning_rate]
 PIECES += [make_optimizer, train, evaluate, save, generate]
 EXERCISES = [*PIECES, rotate, make_muon]
-
-
-# --- questions --------------------------------------------------------------------------------------------
-
-QUIZ = Quiz(
-    "09",
-    [
-        Question(
-            "Your program and the library start from the same weights and read the same batches. At step 0 the losses "
-            "are 4.27 and 4.27, at step 1 they are 3.9 and 4.2. Is there a bug?",
-            [
-                Choice("No: rounding adds up", "Rounding is in the seventh digit. After one step it is still there."),
-                Choice(
-                    "Yes, in what happens between two losses",
-                    "The forward pass agrees, so look at backward, clipping, the rate and the optimizer's settings.",
-                    right=True,
-                ),
-                Choice("Yes, in attention", "Then the very first loss would already differ: it uses attention too."),
-            ],
-        ),
-        Question(
-            "Your first loss is 11.3, and your vocabulary has 63 characters. What do you look at first?",
-            [
-                Choice(
-                    "The initial weights",
-                    "ln 63 is 4.1. Weights that begin too large make the model certain of random characters.",
-                    right=True,
-                ),
-                Choice("The learning rate", "No step has been made yet, so the rate has not done anything."),
-                Choice(
-                    "Nothing, training will bring it down", "It may, but the first hundreds of steps go into repairs."
-                ),
-            ],
-        ),
-        Question(
-            "After 500 steps the validation loss is 0.03. What is the likeliest reason?",
-            [
-                Choice(
-                    "A very good model", "Even the largest models do not come near that on text they have not seen."
-                ),
-                Choice("Too large a learning rate", "That makes a loss high or jumpy, and never nearly zero."),
-                Choice(
-                    "Each position can see its target",
-                    "A missing mask, or targets that are not shifted: copying is easy, and it writes nonsense.",
-                    right=True,
-                ),
-            ],
-        ),
-        Question(
-            "You change the activation, run once, and the loss is 1.93 instead of 1.94. What can you say?",
-            [
-                Choice("The new activation is better", "Another seed alone moved ours by almost as much."),
-                Choice(
-                    "Nothing yet: run more seeds",
-                    "Three seeds each way show how far chance moves the loss, and whether 0.01 is more than that.",
-                    right=True,
-                ),
-                Choice("Nothing: losses cannot be compared", "With the same text, vocabulary and batches they can."),
-            ],
-        ),
-        Question(
-            "Two programs agree in every loss to seven digits, but some weights differ by 0.003. How can that be?",
-            [
-                Choice("The losses are wrong", "They come from the forward pass, and both programs agree in that."),
-                Choice("One of them has forgotten a gradient", "Then its loss would soon be visibly higher."),
-                Choice(
-                    "Some weights do nothing to the loss",
-                    "The key biases are such weights (lesson 07). AdamW turns mere rounding into steps for them.",
-                    right=True,
-                ),
-            ],
-        ),
-    ],
-)
-
-RECALL = Quiz(
-    "recall",
-    [
-        Question(
-            "Lesson 03: what is the loss of a model that finds all 63 characters equally likely?",
-            [
-                Choice("0, since it has no preference", "That is the loss of a model that was certain, and right."),
-                Choice(
-                    "ln 63, about 4.1", "Each character has the probability 1/63, and -ln(1/63) is ln 63.", right=True
-                ),
-                Choice("1/63", "That is the probability it gives. The loss is minus its logarithm."),
-            ],
-        ),
-        Question(
-            "Lesson 04: in which order do these come in a training step?",
-            [
-                Choice(
-                    "loss, backward, step, zero_grad",
-                    "Compute the loss, its gradient, move the weights, and clear the gradient for the next step.",
-                    right=True,
-                ),
-                Choice("loss, backward, zero_grad, step", "The gradient would be gone before the step could use it."),
-                Choice(
-                    "loss, step, backward, zero_grad", "A step before the first backward pass has no gradient to use."
-                ),
-            ],
-        ),
-        Question(
-            "Lesson 08: which entry of a checkpoint do hand-written programs forget most easily?",
-            [
-                Choice("The weights", "Without them there is nothing to go on with: everybody notices."),
-                Choice("The text", "It lies in its own file, and no checkpoint needs a copy."),
-                Choice(
-                    "The random numbers' state",
-                    "The run goes on without it, with other dropout, and no longer equal to the bit.",
-                    right=True,
-                ),
-            ],
-        ),
-    ],
-)
+RECALL, QUIZ = quizzes("09")
