@@ -1,7 +1,6 @@
 """Lesson 04: what is a gradient, and what does its sign say?"""
 
 import copy
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -314,13 +313,10 @@ adamw_step = Exercise(
     """,
 )
 
+_TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 _SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 12}
 _PLAIN = {"learning_rate": 1e-2, "warmup_iters": 0, "schedule": "constant", "grad_clip": 0.0, "weight_decay": 0.0}
 _QUIET = {"eval_interval": 1000, "eval_iters": 1, "log_interval": 1, "device": "cpu"}
-
-
-def _data() -> Dataset:
-    return Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
 
 
 def _loop(data, config, *, clear=True, key=lambda step: step, **adamw):
@@ -352,46 +348,38 @@ _LOOP_MISTAKES = {
 }
 
 
-@cache
-def _trainers_losses(config) -> list[float]:
-    return [event.loss for event in Trainer(config, _data()) if isinstance(event, TrainStep)]
-
-
-@cache
-def _losses_with(mistake, config) -> list[float]:
-    return _loop(_data(), config, **_LOOP_MISTAKES[mistake])
-
-
 def _check_train(train) -> None:
     """The learner's losses beside the Trainer's, for two seeds: equal to 1e-5, or bit for bit with `fused=True`."""
+    data = Dataset.from_text(_TEXT)
     with torch.random.fork_rng():
         for seed in (1337, 7):
             config = TrainConfig(**_SMALL, **_PLAIN, **_QUIET, seed=seed)
-            wants, got = _trainers_losses(config), train(_data(), config)
+            wants = [event.loss for event in Trainer(config, data) if isinstance(event, TrainStep)]
+            got = train(data, config)
             if hasattr(got, "tolist"):
                 got = got.tolist()
             if not isinstance(got, (list, tuple)) or len(got) != len(wants):
                 raise Wrong(f"return a list of {len(wants)} losses, one for each of `config.max_iters` steps")
             if not all(isinstance(loss, (int, float)) for loss in got):
                 raise Wrong("the losses should be plain numbers: `loss.item()`")
-            _compare(got, wants, config)
+            _compare(got, wants, data, config)
 
 
-def _compare(got, wants, config) -> None:
+def _compare(got, wants, data, config) -> None:
     step = next((i for i, (a, b) in enumerate(zip(got, wants, strict=True)) if not abs(a - b) < 1e-5), None)
     if step is None:
         return
     if step == 0:
         if config.seed != 1337:
             reason = "with seed 1337 all was well. Use `config.seed`, for the weights and for the batches"
-        elif abs(got[0] - _loop(_data(), config, key=lambda step: step + 1)[0]) < 1e-5:
+        elif abs(got[0] - _loop(data, config, key=lambda step: step + 1)[0]) < 1e-5:
             reason = "other windows: the key of a training batch is `(config.seed, 0, step)`, from step 0 on"
         else:
             reason = "other first weights (the generator and its seed?) or another batch (its key, its two sizes?)"
         raise Wrong(f"with seed {config.seed}, the first loss is {got[0]:.4f}, not {wants[0]:.4f}: {reason}")
     reason = "is it AdamW, with rate, betas and weight decay as above?"
-    for why in _LOOP_MISTAKES:
-        if all(abs(a - b) < 1e-5 for a, b in zip(got, _losses_with(why, config), strict=True)):
+    for why, change in _LOOP_MISTAKES.items():
+        if all(abs(a - b) < 1e-5 for a, b in zip(got, _loop(data, config, **change), strict=True)):
             reason = why
     raise Wrong(f"the losses agree until step {step}; then {got[step]:.4f}, not {wants[step]:.4f}: {reason}")
 
