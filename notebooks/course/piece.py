@@ -76,7 +76,9 @@ class Piece(Exercise):
                     raise Wrong(reason)
         if describe(got) != describe(want):
             raise Wrong(f"it gives {describe(got)}, not {describe(want)}")
-        raise Wrong("given the same, it does not give what ours gives: compare line by line")
+        raise Wrong(
+            f"given the same input, its numbers are not those of ours: compare with `lesson.{self.name}.solution()`"
+        )
 
     def _seen_of_ours(self, mistake: str = "") -> Any:
         if mistake not in self._ours:

@@ -124,7 +124,7 @@ def _given(x: Tensor) -> Callable:
         copy_weights(reference, module)
         got, want = watch(module, name)(x), reference(x)
         if getattr(got, "shape", None) != want.shape:
-            raise Wrong(f"for x of {_shape(x)} it gives {_shape(got)}, and needed is one tensor of {_shape(want)}")
+            raise Wrong(f"for x of {_shape(x)} it gives {_shape(got)}, not one tensor of {_shape(want)}")
         return got
 
     return probe
@@ -244,9 +244,7 @@ def _written(generate: Callable) -> list:
         torch.manual_seed(0)
         got = generate(model, start, 60, TINY.block_size, temperature)
         if getattr(got, "shape", None) != (2, 61):
-            raise Wrong(
-                f"for a start of shape (2, 1) and count = 60 it gives {_shape(got)}, and needed is shape (2, 61)"
-            )
+            raise Wrong(f"for a start of shape (2, 1) and count = 60 it gives {_shape(got)}, not shape (2, 61)")
         counts = (got.diff(dim=1) % TINY.vocab_size == 1).float().mean()
         found.append("always" if counts > 0.95 else "often" if counts > 0.3 else "seldom")
     return [*found, model.longest <= TINY.block_size, any(model.grad_was_on)]
