@@ -2,51 +2,46 @@
 
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from course import lesson
-from course.glossary import ENTRIES, GLOSSARY, Entry, Glossary
+from course.glossary import GLOSSARY, Glossary
 from gptlib import TrainConfig
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-FIELDS = {f.name: f for f in fields(TrainConfig)}
 
 
-def test_each_entry_is_a_setting_and_stands_there_once():
-    names = [entry.name for entry in ENTRIES]
-    assert set(names) <= set(FIELDS) and len(set(names)) == len(names)
+def test_each_setting_stands_there_once():
+    names = [row[0] for row in GLOSSARY.rows]
+    assert len(names) > 20 and len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_an_entry_says_everything(entry):
-    assert entry.doc == FIELDS[entry.name].metadata["doc"] and entry.loss and entry.time and entry.memory
-    assert (NOTEBOOKS / lesson(entry.lesson).file).exists()
-
-
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_the_lesson_of_an_entry_speaks_of_it(entry):
-    assert entry.name in (NOTEBOOKS / lesson(entry.lesson).file).read_text(encoding="utf-8")
+@pytest.mark.parametrize("row", GLOSSARY.rows, ids=lambda row: row[0])
+def test_a_row_is_complete_and_its_lesson_speaks_of_it(row):
+    assert len(row) == 7 and all(row)
+    assert row[0] in (NOTEBOOKS / lesson(row[-1]).file).read_text(encoding="utf-8")
 
 
 def test_defaults_are_written_as_on_the_command_line():
-    assert GLOSSARY["block_size"].default == str(TrainConfig().block_size)
-    assert Entry("compile", "none", "less", "none", "03").default == "false"
-    assert Entry("out_dir", "none", "none", "none", "03").default == "empty"
+    defaults = {row[0]: row[2] for row in GLOSSARY.rows}
+    assert defaults["block_size"] == str(TrainConfig().block_size)
+    assert defaults["compile"] == "false" and defaults["smear"] == "false" and defaults["out_dir"] == "empty"
 
 
-def test_markdown_has_a_row_for_each_entry():
+def test_markdown_has_a_row_for_each_setting():
     caption, empty, *rows = GLOSSARY.markdown().splitlines()
     assert "larger value" in caption and not empty
-    assert len(rows) == 2 + len(ENTRIES) and {row.count("|") for row in rows} == {8}
+    assert len(rows) == 2 + len(GLOSSARY.rows) and {row.count("|") for row in rows} == {8}
     assert "| `eval_iters` | random batches" in rows[6] and "| [03](03_training.ipynb) |" in rows[6]
 
 
 def test_html_has_the_same_and_escapes_it():
-    table = Glossary((Entry("n_layer", "a < b", "none", "none", "06"),))._repr_mimebundle_()["text/html"]
-    assert "a &lt; b" in table and "transformer blocks" in table and '<a href="06_overfitting.ipynb">06</a>' in table
+    glossary = Glossary()
+    glossary.rows = [["n_layer", "blocks", "4", "a < b", "–", "–", "06"]]
+    table = glossary._repr_mimebundle_()["text/html"]
+    assert "a &lt; b" in table and '<a href="06_overfitting.ipynb">06</a>' in table
     assert GLOSSARY._repr_mimebundle_()["text/plain"].startswith("<glossary: block_size, batch_size")
 
 

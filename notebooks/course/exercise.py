@@ -7,7 +7,6 @@ import html
 import inspect
 import random
 import re
-import sys
 import textwrap
 import threading
 import time
@@ -54,7 +53,6 @@ class Exercise:
         hints: up to three, each says more than the last.
         solution: source code that defines `name`.
         starter: source code that the learner starts from, if it is more than `...`.
-        seconds: how long a check may take before it is stopped.
     """
 
     def __init__(
@@ -68,25 +66,17 @@ class Exercise:
         hints: Sequence[str],
         solution: str,
         starter: str = "",
-        seconds: float = PATIENCE,
     ):
         self.name, self.title, self.difficulty, self.minutes, self.hints = name, title, difficulty, minutes, hints
         self.checker, self.solution_source, self.starter = check, _source(solution), _source(starter)
-        self.seconds = seconds
         self._hints_shown = 0
-        self._checked: tuple[int, Card] | None = None  # in which cell, and what came of it
 
     def check(self, answer: Any) -> "Card":
         """Try the answer out: not attempted, wrong (why) or right."""
-        card = self._verdict(answer)
-        self._checked = current_execution(), card
-        return card
-
-    def _verdict(self, answer: Any) -> "Card":
         try:
             if _has_blank(answer):
                 raise _NotAttempted(f"`{self.name}` is still blank: write it, run its cell, then check again")
-            with time_limit(self.seconds):
+            with time_limit(PATIENCE):
                 verdict = self.checker(watch(answer, self.name) if inspect.isroutine(answer) else answer)
             if isinstance(verdict, Wrong):
                 raise verdict
@@ -103,11 +93,7 @@ class Exercise:
         """The next hint; after the last one, the last one again."""
         self._hints_shown = min(self._hints_shown + 1, len(self.hints))
         last = ", the last" if self._hints_shown == len(self.hints) else ""
-        above = ()  # a check in the same cell, whose card only the end of the cell could have shown
-        if self._checked and self._checked[0] == current_execution() is not None:
-            above = (self._checked[1],)
-        text = self.hints[self._hints_shown - 1]
-        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", text, above=above)
+        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", self.hints[self._hints_shown - 1])
 
     def solution(self) -> "Card":
         """One way to do it."""
@@ -128,13 +114,6 @@ class Exercise:
 def _source(text: str) -> str:
     """A piece of source code, as it would stand in a cell of its own."""
     return textwrap.dedent(text).strip()
-
-
-def current_execution() -> int | None:
-    """The number of the notebook cell that runs now; None outside a notebook."""
-    if "IPython" not in sys.modules:
-        return None
-    return getattr(sys.modules["IPython"].get_ipython(), "execution_count", None)
 
 
 # --- the learner's code, called with care -----------------------------------------------------------
@@ -373,6 +352,49 @@ class InOrder:
                 raise Wrong(f"{describe(answer)} is not it: {reason}")
 
 
+@dataclass(frozen=True)
+class SameSteps:
+    """A check for functions that are called step after step: what comes of each has to be what should.
+
+    Args:
+        steps: calls the function it is given, and returns what came of each step: name -> value.
+        want: returns what should come of it.
+        solution: source code of the right function.
+        mistakes: reason -> (words of the solution, what somebody who makes this mistake writes instead).
+        rel_tol: how far a number may be off.
+    """
+
+    steps: Callable[[Callable], dict[str, Any]]
+    want: Callable[[], dict[str, Any]]
+    solution: str
+    mistakes: Mapping[str, tuple[str, str]]
+    rel_tol: float = 1e-6
+
+    def __call__(self, answer: Callable) -> None:
+        """Raise `Wrong` for the first step that is not the same; with the reason, if it is a known mistake."""
+        got, wants = self.steps(answer), self.want()
+        first = next((name for name, want in wants.items() if not same(got[name], want, self.rel_tol)), None)
+        if first is None:
+            return
+        wrongs = ((why, self.steps(defined(changed(self.solution, *change)))) for why, change in self.mistakes.items())
+        reason = next((f": {why}" for why, wrong in wrongs if same(got, wrong, self.rel_tol)), "")
+        off = np.abs(_array(got[first]) - _array(wants[first])).max()
+        raise Wrong(f"{first} is off by {off:.2g}{reason}")
+
+
+def changed(source: str, old: str, new: str) -> str:
+    """A source code with `new` for `old`, which has to be in it once."""
+    before, after = source.split(old)
+    return before + new + after
+
+
+def defined(source: str) -> Any:
+    """The function that a source code defines first."""
+    names: dict[str, Any] = {}
+    exec(_source(source), names)
+    return names[re.search(r"^def (\w+)", _source(source), re.MULTILINE)[1]]
+
+
 # --- what the learner sees ------------------------------------------------------------------------------
 
 # kind: icon, words, colour. JupyterLab's variables follow its theme; the fall-backs are for everywhere else.
@@ -394,7 +416,6 @@ class Card:
     title: str
     text: str = ""
     code: str = ""
-    above: tuple["Card", ...] = ()  # shown first
 
     @property
     def outcome(self) -> Outcome | None:
@@ -402,7 +423,7 @@ class Card:
         return Outcome(self.kind) if self.kind in list(Outcome) else None
 
     def __repr__(self) -> str:
-        lines = [*map(repr, self.above), f"{self.kind}: {self.title}", self.text, self.code]
+        lines = [f"{self.kind}: {self.title}", self.text, self.code]
         return "\n".join(line for line in lines if line)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -416,8 +437,7 @@ class Card:
             parts.append(f"<br>{marked_up(self.text)}")
         if self.code:
             parts.append(f'<pre style="margin:6px 0;color:inherit;background:none">{html.escape(self.code)}</pre>')
-        above = "".join(card._repr_mimebundle_()["text/html"] for card in self.above)
-        return {"text/plain": repr(self), "text/html": f'{above}<div style="{style}">{"".join(parts)}</div>'}
+        return {"text/plain": repr(self), "text/html": f'<div style="{style}">{"".join(parts)}</div>'}
 
 
 def marked_up(text: str) -> str:
