@@ -48,9 +48,10 @@ A lesson module is data and small functions:
 The text between backticks is shown as code, in hints, reasons, questions and choices.
 
 `check` is called with the learner's answer, and returns None if it is right; otherwise it raises, or
-returns, `Wrong("what is wrong, and the likely cause")`. Three ready-made ones cover most exercises:
+returns, `Wrong("what is wrong, and the likely cause")`. Ready-made ones cover most exercises:
 `SameAs(reference, ...)` for a function and `SameValue(value, ...)` for a value know typical mistakes by
-what they give; `InOrder("dba", reasons)` is for shuffled lines. A hand-written check just calls the answer:
+what they give; `InOrder("dba", reasons)` is for shuffled lines, `Choices` for a list of choices. A hand-written
+check just calls the answer:
 
     def _check_split(split):
         train, val = split("to be or not", 0.25)
@@ -77,12 +78,13 @@ Answers may use `math`, `np`, `torch`, `nn` and `F`; a solution imports what it 
 Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
 
-from course.exercise import Card, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
+from course.exercise import Card, Choices, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
 from course.quiz import Choice, Question, Quiz, quizzes
 
 __all__ = [
     "Card",
     "Choice",
+    "Choices",
     "Exercise",
     "InOrder",
     "Outcome",
