@@ -34,7 +34,7 @@ lab: $(CORPUS) $(GPT2)
 check: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) -n $(WORKERS) -m "not slow" --ignore=tests/browser
+	$(PYTEST) -n $(WORKERS) -m "not slow"
 
 # One worker more than for `check`: the one with the browser mostly waits.
 test: $(TOOLS) $(CORPUS)

@@ -8,7 +8,7 @@ Every tensor has the name of its parameter (`exp_avg.h.0.attn.c_attn.weight`), s
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gptlib.config import Architecture, GPTConfig, TrainConfig
 from gptlib.dataset import Dataset
@@ -111,7 +112,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ValueError(f"its format {meta['format']} is newer than this gptlib")
     tokenizer = load_tokenizer(folder / TOKENIZER)
     weights, training = load_file(folder / MODEL), load_file(folder / TRAINING)
-    with torch.device("meta"):  # shapes without memory
+    with Uninitialized():
         expected = GPT(model_config(meta["config"], tokenizer.vocab_size)).state_dict()
     if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
         raise ValueError("its weights do not fit its config")
@@ -120,6 +121,17 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ValueError("its training state does not fit its model")
     state = TrainState(**meta["state"])
     return Checkpoint(weights, training, tokenizer, state, meta["config"], meta["scaler"], meta.get("text"), folder)
+
+
+class Uninitialized(TorchFunctionMode):
+    """Draw no initial weights. Nothing is written to their memory, so it is not taken, and shapes cost nothing.
+
+    On the device "meta", made for this, arithmetic imports PyTorch's compiler: two seconds.
+    """
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        drawn = getattr(function, "__module__", "") == "torch.nn.init"
+        return None if drawn else function(*args, **kwargs or {})
 
 
 def _upgrade(meta: dict) -> None:

@@ -24,7 +24,17 @@ from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 
-from gptlib.checkpoint import DAMAGE, FILES, STATE, Checkpoint, model_config, read_checkpoint, sha256, write_checkpoint
+from gptlib.checkpoint import (
+    DAMAGE,
+    FILES,
+    STATE,
+    Checkpoint,
+    Uninitialized,
+    model_config,
+    read_checkpoint,
+    sha256,
+    write_checkpoint,
+)
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
 from gptlib.events import Event, Heartbeat, TrainStep
@@ -246,6 +256,7 @@ def load_checkpoint(folder: str | Path, prefer: str = "best") -> Checkpoint:
 def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
     """The model of a checkpoint, or the best one of an out_dir, in evaluation mode; and the checkpoint."""
     saved = load_checkpoint(folder)
-    model = GPT(model_config(saved.config, saved.tokenizer.vocab_size))
+    with Uninitialized():
+        model = GPT(model_config(saved.config, saved.tokenizer.vocab_size))
     model.load_state_dict(saved.weights)
     return model.eval(), saved

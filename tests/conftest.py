@@ -3,11 +3,12 @@
 import json
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-import torch
+from hypothesis import settings
 
-from gptlib import Dataset, TrainConfig, UserError
+# torch is imported where it is needed: the process that hands the tests to the workers is without it.
 
 # Longest first. Their tests train for seconds, start processes, draw many figures, drive a lab or a browser.
 # `make check` leaves them out, and single tests that are marked as slow.
@@ -48,20 +49,32 @@ TINY = {
 }
 
 
+settings.register_profile("course", deadline=None, max_examples=30)
+settings.load_profile("course")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`make check` does not even import the slow files."""
+    return True if config.option.markexpr == "not slow" and collection_path.stem in SLOW else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file of tests runs in one worker, and so do all that drive a browser.
+    """A file of tests runs in one worker; so do all that drive a browser, and all that fork from one process.
 
     A file's tests share what they have trained, and two JupyterLabs at once are too much for two cores. xdist's own
     groups (`--dist loadgroup`) fall apart under pytest 9.2: https://github.com/pytest-dev/pytest-xdist/issues/1386
     """
     from xdist.scheduler import LoadFileScheduling
 
-    class OneBrowser(LoadFileScheduling):
+    class Groups(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+            if nodeid.startswith("tests/browser/"):
+                return "browser"
+            file = super()._split_scope(nodeid)
+            return "processes" if Path(file).stem in ("test_distributed", "test_cli", "test_kill") else file
 
-    return OneBrowser(config, log)
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items):
@@ -77,6 +90,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """Models this small are slower on two."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -89,11 +104,15 @@ def _ctrl_c_counts():
 @pytest.fixture(scope="session")
 def tiny():
     """`tiny(max_iters=5)`: the settings of a run of some hundredths of a second."""
+    from gptlib import TrainConfig
+
     return lambda **settings: TrainConfig(**TINY | settings)
 
 
 @pytest.fixture(scope="session")
 def dataset():
+    from gptlib import Dataset
+
     return Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
 
 
@@ -114,6 +133,7 @@ def prepared(tmp_path, dataset):
 @pytest.fixture(scope="session")
 def refused():
     """`with refused("n_layer", "at least 1"):` expects a `UserError` of one line that holds these words."""
+    from gptlib import UserError
 
     @contextmanager
     def expect(*words, error=UserError):

@@ -1,7 +1,7 @@
-"""`python -m gptlib.train` in processes of their own, without a second of importing torch for each.
+"""`python -m gptlib.train` and `.sample` in processes of their own, without seconds of importing torch for each.
 
 They are forked from a server that has imported it already (Python's own "forkserver"), and with it what torch
-would import at the first step of an optimiser.
+would import for FSDP.
 """
 
 import ctypes
@@ -11,11 +11,14 @@ import os
 import resource
 import signal
 import sys
+from importlib import import_module
 
 from gptlib.errors import run_cli
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["__main__", "processes", "gptlib.train", "torch._dynamo", "torch.distributed.fsdp"])
+FORKSERVER.set_forkserver_preload(
+    ["__main__", "processes", "gptlib.train", "gptlib.sample", "torch._dynamo", "torch.distributed.fsdp"]
+)
 
 
 def give_up_root():
@@ -26,7 +29,7 @@ def give_up_root():
             raise OSError("cannot give up root's capabilities")
 
 
-def _train(argv, output, largest_file, environment):
+def _run(module, argv, output, largest_file, environment):
     os.environ.update(environment)
     give_up_root()
     if largest_file:
@@ -34,10 +37,10 @@ def _train(argv, output, largest_file, environment):
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     faulthandler.enable(2)  # a run that crashes says where
     faulthandler.register(signal.SIGUSR1, 2)  # and one that hangs, when `exit_code` asks
-    from gptlib.train import main
-
+    main = import_module(f"gptlib.{module}").main
     try:
         run_cli(lambda: main(argv))
     finally:
@@ -45,9 +48,9 @@ def _train(argv, output, largest_file, environment):
         sys.stderr.flush()
 
 
-def start_training(argv, output, largest_file=None, **environment):
+def start_program(module, argv, output, largest_file=None, **environment):
     """Begin it; what it prints is appended to the file `output`. `largest_file`: bytes, as if the disk were full."""
-    process = FORKSERVER.Process(target=_train, args=(argv, output, largest_file, environment))
+    process = FORKSERVER.Process(target=_run, args=(module, argv, output, largest_file, environment))
     process.start()
     return process
 

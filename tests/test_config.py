@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlib import GPTConfig, TrainConfig, UsageError
@@ -188,7 +188,6 @@ def configs(draw):
     return TrainConfig(**values)
 
 
-@settings(deadline=None, max_examples=50)
 @given(config=configs())
 def test_a_config_written_as_toml_reads_back_equal(tmp_path_factory, config):
     path = tmp_path_factory.getbasetemp() / "written.toml"

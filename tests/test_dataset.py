@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlib import GPT, BPETokenizer, CharTokenizer, Dataset, TrainConfig, Trainer, exact_loss
@@ -67,7 +67,6 @@ def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_is_read(refused, s
 # --- documents ----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=9), st.integers(1, 8), st.integers(0, 99))
 def test_a_window_lies_in_one_document_or_begins_where_one_begins(lengths, block_size, seed):
     """Documents are a 0 and then 1, 2, 3, ...: the numbers of a window tell where it lies."""

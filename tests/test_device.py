@@ -87,6 +87,7 @@ def test_batches_for_a_gpu_are_pinned_and_copied_while_it_computes(tiny, dataset
 # --- torch.compile --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_compiled_run_says_so_first_and_comes_to_the_same(tiny, dataset, monkeypatch):
     """As far as torch.compile goes without a compiler: it traces the model, and PyTorch computes."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
@@ -99,6 +100,7 @@ def test_a_compiled_run_says_so_first_and_comes_to_the_same(tiny, dataset, monke
         torch.testing.assert_close(compiled.model.state_dict()[name], value, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_one_line_with_the_remedy(tiny, prepared, monkeypatch, refused):
     def fail(graph, inputs):
         raise NotImplementedError("no kernel for that\nand a page of details")

@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import re
@@ -5,7 +6,6 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -59,7 +59,7 @@ QUIZZES = [
 ]
 
 
-@cache  # two tests ask for it
+@functools.cache  # each answer is tried once, and read by two tests
 def reason_for(lesson, name, text):
     exercise = getattr(lesson_module(lesson), name)
     card = exercise.check(answer_from(text, name, **NAMES))

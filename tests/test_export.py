@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -109,7 +109,6 @@ def test_special_tokens_keep_their_ids(loaded):
     assert loaded.decode([0, 1]) == "<pad><|endoftext|>"
 
 
-@settings(deadline=None)
 @given(st.text() | st.text(alphabet=sorted(set(TEXT))))
 def test_any_text_has_the_ids_that_hugging_face_gives_it(loaded, text):
     assert loaded.encode(text).tolist() == THEIRS.encode(text, add_special_tokens=False).ids

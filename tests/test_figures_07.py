@@ -50,7 +50,7 @@ def test_figures_have_an_alt_text_and_a_name_without_measured_numbers(maps):
 def test_the_lab_takes_a_part_out_of_the_model_it_trains(tiny, dataset):
     seen = []
     lab = figures.PartsLab(lambda part, model: seen.append((part, model)), ["nothing", "attention"], dataset=dataset)
-    lab.menu.value = "attention"
+    lab.sliders["take out"].value = "attention"
     run = lab.new_run(1)
     trainer = lab.make_trainer(run)
     assert run.settings["take out"] == "attention" and seen == [("attention", trainer.model)]

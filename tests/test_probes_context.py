@@ -50,19 +50,6 @@ def test_the_figures_of_lesson_02_are_drawn_and_described():
     are_drawn(pictures)
 
 
-def test_the_figures_of_lesson_03_are_drawn_and_described():
-    marks = {"guessing": 4.14, "letter pairs": 2.46}
-    pictures = {
-        "trained: mean 1.00": figures_03.plot_surprise("abcde", dict.fromkeys(("new", "trained"), torch.ones(4))),
-        "Below letter pairs": figures_03.plot_losses([4.2, 3.0, 2.4], marks),
-        "6.50 at step 25": figures_03.plot_one_batch([4.2] * 26, {0: 4.2, 25: 6.5}, marks),
-        "eval_iters 4: 8 estimates": figures_03.plot_spread({n: torch.arange(32.0 / n) for n in (1, 4)}),
-        "another seed": figures_03.plot_apart(results("repeat")),
-        "on held-out text": figures_03.plot_programs(results("loops"), marks),
-    }
-    are_drawn(pictures)
-
-
 def are_drawn(pictures: dict[str, Picture]):
     for words, picture in pictures.items():
         assert picture.png.startswith(PNG) and words in picture.alt, picture.alt

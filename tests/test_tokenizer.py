@@ -1,21 +1,19 @@
 """Text to tokens and back."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlib import CharTokenizer
 from gptlib.tokenizer import load_tokenizer
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_comes_back(text):
     tokenizer = CharTokenizer.from_text(text)
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_tokens_number_the_characters_by_code_point(text):
     tokenizer = CharTokenizer.from_text(text)
@@ -24,7 +22,6 @@ def test_tokens_number_the_characters_by_code_point(text):
     assert tokenizer.encode(text).tolist() == [order.index(c) for c in text]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_saved_tokenizer_loads(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "tokenizer.json"
@@ -32,7 +29,6 @@ def test_a_saved_tokenizer_loads(tmp_path_factory, text):
     assert load_tokenizer(path).chars == CharTokenizer.from_text(text).chars
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_stream_is_the_text_character_by_character(text):
     tokenizer = CharTokenizer.from_text(text)
@@ -82,7 +78,6 @@ def test_a_missing_file_is_refused(tmp_path, refused):
         load_tokenizer(tmp_path / "tokenizer.json")
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("abc")))
 def test_a_mark_before_each_document_is_a_token_that_no_text_becomes(documents):
     tokenizer = CharTokenizer("abc<|endoftx>", end_of_text=True)

@@ -1,4 +1,4 @@
-"""What every cell of the course gets: as many CPU threads as are fast just now, and errors of one line."""
+"""What every cell of the course gets: as many CPU threads as are fast just now, a bar if it is slow, short errors."""
 
 import time
 from functools import cache
@@ -6,6 +6,7 @@ from functools import cache
 import torch
 from IPython import get_ipython
 
+from course.progress_bar import begin_cell, end_cell
 from gptlib.device import fastest_threads
 from gptlib.errors import UserError
 
@@ -14,7 +15,7 @@ LOOK_AGAIN = 30.0  # seconds
 
 @cache
 def set_up_cells() -> None:
-    """From now on, cells start with the number of threads that is fastest, and `UserError` has no traceback.
+    """From now on, cells start with the fastest number of threads, slow ones say so, `UserError` has no traceback.
 
     The number only ever goes down: equal cells give equal numbers unless the computer gets busy, and then nothing
     stands still for minutes.
@@ -32,3 +33,6 @@ def set_up_cells() -> None:
 
     look()
     shell.events.register("pre_run_cell", look)
+    begin_cell()  # the one that imports the course
+    shell.events.register("pre_run_cell", begin_cell)
+    shell.events.register("post_run_cell", end_cell)

@@ -352,6 +352,49 @@ class InOrder:
                 raise Wrong(f"{describe(answer)} is not it: {reason}")
 
 
+@dataclass(frozen=True)
+class SameSteps:
+    """A check for functions that are called step after step: what comes of each has to be what should.
+
+    Args:
+        steps: calls the function it is given, and returns what came of each step: name -> value.
+        want: returns what should come of it.
+        solution: source code of the right function.
+        mistakes: reason -> (words of the solution, what somebody who makes this mistake writes instead).
+        rel_tol: how far a number may be off.
+    """
+
+    steps: Callable[[Callable], dict[str, Any]]
+    want: Callable[[], dict[str, Any]]
+    solution: str
+    mistakes: Mapping[str, tuple[str, str]]
+    rel_tol: float = 1e-6
+
+    def __call__(self, answer: Callable) -> None:
+        """Raise `Wrong` for the first step that is not the same; with the reason, if it is a known mistake."""
+        got, wants = self.steps(answer), self.want()
+        first = next((name for name, want in wants.items() if not same(got[name], want, self.rel_tol)), None)
+        if first is None:
+            return
+        wrongs = ((why, self.steps(defined(changed(self.solution, *change)))) for why, change in self.mistakes.items())
+        reason = next((f": {why}" for why, wrong in wrongs if same(got, wrong, self.rel_tol)), "")
+        off = np.abs(_array(got[first]) - _array(wants[first])).max()
+        raise Wrong(f"{first} is off by {off:.2g}{reason}")
+
+
+def changed(source: str, old: str, new: str) -> str:
+    """A source code with `new` for `old`, which has to be in it once."""
+    before, after = source.split(old)
+    return before + new + after
+
+
+def defined(source: str) -> Any:
+    """The function that a source code defines first."""
+    names: dict[str, Any] = {}
+    exec(_source(source), names)
+    return names[re.search(r"^def (\w+)", _source(source), re.MULTILINE)[1]]
+
+
 # --- what the learner sees ------------------------------------------------------------------------------
 
 # kind: icon, words, colour. JupyterLab's variables follow its theme; the fall-backs are for everywhere else.

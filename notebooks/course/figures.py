@@ -24,17 +24,17 @@ MOST_OFF = 48  # of 255: only thin edges differ that much
 drawing = threading.Lock()  # matplotlib is not safe to use from two threads at once
 
 
-def new_figure(width: float = 7.2, height: float = 3.6, columns: int = 1) -> tuple[Figure, Any]:
-    """A figure of width x height inches and its axes (a list of them if `columns` > 1).
+def new_figure(width: float = 7.2, height: float = 3.6, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
+    """A figure of width x height inches and its axes (a list of them if there are several).
 
     It is made without pyplot, so nothing global is touched and no cell shows it by accident.
     """
     figure = Figure(figsize=(width, height), dpi=DENSITY * DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         tidy(ax)
-    return figure, axes[0] if columns == 1 else list(axes)
+    return figure, axes[0] if len(axes) == 1 else axes
 
 
 def tidy(ax: Axes) -> None:

@@ -64,7 +64,8 @@ BROKEN = [
 def first_failure(tests: str, root: Path) -> str | None:
     """The first of these tests that fails in the tree `root`."""
     files = [f"tests/test_{name}.py" for name in tests.split()]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", "-rfE", *files]
+    quick = ["-p", "no:cacheprovider", "-p", "no:nbval", "-o", "addopts="]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-rfE", *quick, *files]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{root}:{root / 'notebooks'}", "OMP_NUM_THREADS": "1"}
     said = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if said.returncode not in (0, 1):

@@ -147,7 +147,7 @@ class Lesson:
     def run_color(self) -> str:
         """The colour of the run on the plot: the alt text says its number."""
         alt = self.plot.locator("img").get_attribute("alt")
-        return COLORS[int(re.search(r"run (\d+)", alt)[1]) - 1]
+        return COLORS[int(re.findall(r"Run (\d+)", alt)[-1]) - 1]
 
     def look(self) -> np.ndarray:
         """The plot as it stands on the screen: height x width x 3."""

@@ -27,9 +27,8 @@ PAGES = [*LOOK_UP, *USE_IT, *(f"notebooks/{name}" for name in NOTEBOOKS)]
 SETTINGS = ["block_size", "batch_size", "gradient_accumulation_steps", "eval_interval", "eval_iters", "log_interval"]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 CODE = "notebooks/03_training"  # each word of code is an element: their colours are looked at on one page only
-KINDS = ["index", "setup", "reference", "notebooks/glossary", "api/gptlib.trainer", CODE]
-CHECKED = [(name, "light", DESKTOP) for name in KINDS] + [("notebooks/glossary", "light", PHONE)]
-CHECKED += [(name, "dark", DESKTOP) for name in ("index", CODE)]
+CHECKED = [(name, mode, DESKTOP) for name in ("index", CODE) for mode in ("light", "dark")]
+CHECKED += [("api/gptlib.trainer", "light", DESKTOP), ("notebooks/glossary", "light", PHONE)]
 SERIOUS = ("serious", "critical")
 
 

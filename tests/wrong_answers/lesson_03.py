@@ -13,10 +13,10 @@ WRONG_ANSWERS = {
         ("math.log(62)", "without brackets"),
     ],
     "training_order": [
-        ("'abc'", "each of the five letters once"),
-        ("3", "each of the five letters once"),
+        ("'abc'", "each of the 5 letters once"),
+        ("3", "each of the 5 letters once"),
         ("'ecdab'", "needs a batch"),
-        ("'cadeb'", "no loss yet"),
+        ("'dceab'", "can be cleared later"),
         ("'cedba'", "steps before the gradients"),
         ("'ceadb'", "cleared between"),
     ],

@@ -1,51 +1,8 @@
 """What learners of lesson 04 write, and words of the reason that they must be given."""
 
-STEP = """
-def step_downhill(model, x, y, learning_rate):
-    loss = model(x, y)[1]
-    loss.backward()
-    with torch.no_grad():
-        for p in model.parameters():
-            p -= learning_rate * p.grad
-            p.grad = None
-    return loss.item()
-"""
+from course.lessons import changed, lesson_04
 
-ADAMW = """
-def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
-    m = beta1 * m + (1 - beta1) * grad
-    v = beta2 * v + (1 - beta2) * grad * grad
-    m_hat = m / (1 - beta1**t)
-    v_hat = v / (1 - beta2**t)
-    return p - rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * p), m, v
-"""
-
-LOOP = """
-def train(data, config):
-    from gptlib import GPT
-    from gptlib.dataset import make_batch, sample_offsets
-
-    generator = torch.Generator().manual_seed(config.seed)
-    model, losses = GPT(config.model_config(data.vocab_size), generator), []
-    betas = (config.beta1, config.beta2)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=0)
-    for step in range(config.max_iters):
-        offsets = sample_offsets(data.train, config.block_size, config.batch_size, (config.seed, 0, step))
-        x, y = make_batch(data.train, offsets, config.block_size)
-        loss = model(x, y)[1]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-"""
-
-
-def changed(source: str, old: str, new: str) -> str:
-    """The right answer with one mistake."""
-    assert source.count(old) == 1, old
-    return source.replace(old, new)
-
+STEP, ADAMW, LOOP = (getattr(lesson_04, name).solution_source for name in ("step_downhill", "adamw_step", "train"))
 
 WRONG_ANSWERS = {
     "step_downhill": [
@@ -56,7 +13,7 @@ WRONG_ANSWERS = {
         (changed(STEP, "p -= learning_rate * p.grad", "p = p - learning_rate * p.grad"), "no weight has moved"),
         (changed(STEP, "    loss.backward()\n", ""), "is `backward` missing"),
         (changed(STEP, "p.grad = None", "model.zero_grad()"), "cleared the slopes of all"),
-        (changed(STEP, "p -= learning_rate * p.grad", "p -= 2 * learning_rate * p.grad"), "have not moved by"),
+        (changed(STEP, "p -= learning_rate * p.grad", "p -= 2 * learning_rate * p.grad"), "the farthest weight is off"),
         (changed(STEP, "return loss.item()", "return loss"), "as a number"),
     ],
     "gradient_by_hand": [
@@ -122,28 +79,31 @@ WRONG_ANSWERS = {
     ],
     "adamw_step": [
         (changed(ADAMW, "p - rate * (m_hat", "p - rate * (-m_hat"), "uphill"),
-        (changed(ADAMW, "(1 - beta1) * grad", "grad"), "both parts together"),
-        (changed(ADAMW, "(1 - beta2) * grad * grad", "(1 - beta2) * grad.abs()"), "away from PyTorch's"),
+        (changed(ADAMW, "(1 - beta1) * grad", "grad"), "both parts make a whole"),
+        (changed(ADAMW, "(1 - beta2) * grad * grad", "(1 - beta2) * grad.abs()"), "after step 1, `p` is off"),
+        (changed(ADAMW, "grad * grad", "grad"), "mean of the squares"),
         (changed(ADAMW, "(v_hat.sqrt() + 1e-8)", "(v_hat + 1e-8)"), "so take its root"),
-        (ADAMW.replace(" / (1 - beta1**t)", "").replace(" / (1 - beta2**t)", ""), "too small at first"),
-        (ADAMW.replace("beta1**t", "beta1 * t").replace("beta2**t", "beta2 * t"), "away from PyTorch's"),
+        (changed(ADAMW, " / (1 - beta1**t)", ""), "`m` starts at 0"),
+        (changed(ADAMW, " / (1 - beta2**t)", ""), "`v` starts at 0"),
+        (ADAMW.replace(" / (1 - beta1**t)", "").replace(" / (1 - beta2**t)", ""), "after step 2"),
+        (ADAMW.replace("beta1**t", "beta1 * t").replace("beta2**t", "beta2 * t"), "after step 2, `p` is off"),
         (changed(ADAMW, " + decay * p", ""), "weight decay is missing"),
         (changed(ADAMW, "(1 - beta2) * grad * grad", "(1 - beta1) * grad * grad"), "a beta of its own"),
         (changed(ADAMW, "(m_hat / ", "(grad / "), "not the last one"),
-        (changed(ADAMW, ", m, v\n", "\n"), "three things"),
+        (changed(ADAMW, "p), m, v", "p)"), "three things"),
     ],
     "train": [
-        (changed(LOOP, "        optimizer.zero_grad()\n", ""), "call `zero_grad` in each step"),
+        (changed(LOOP, "        optimizer.zero_grad()\n", ""), "call `zero_grad`"),
         (changed(LOOP, "(config.seed, 0, step)", "(config.seed, 0, 0)"), "reads the same batch"),
         (changed(LOOP, ", betas=betas", ""), "AdamW's own `betas`"),
-        (changed(LOOP, ", weight_decay=0)", ")"), "decays weights by 0.01"),
+        (changed(LOOP, ", weight_decay=0", ""), "decays weights by 0.01"),
         (changed(LOOP, "lr=config.learning_rate, ", ""), "takes 0.001"),
-        (changed(LOOP, "weight_decay=0)", "weight_decay=0, maximize=True)"), "uphill"),
+        (changed(LOOP, "fused=True", "maximize=True"), "uphill"),
         (changed(LOOP, "manual_seed(config.seed)", "manual_seed(3)"), "other first weights"),
         (changed(LOOP, "(config.seed, 0, step)", "(config.seed, 0, step + 1)"), "other windows"),
         (LOOP.replace("config.seed", "1337"), "Use `config.seed`"),
         (changed(LOOP, "manual_seed(config.seed)", "manual_seed(1337)"), "Use `config.seed`"),
-        (changed(LOOP, "lr=config.learning_rate", "lr=2 * config.learning_rate"), "is it AdamW"),
+        (changed(LOOP, "lr=config.learning_rate", "lr=2 * config.learning_rate"), "AdamW, as above?"),
         (changed(LOOP, "        optimizer.step()\n", ""), "does the optimizer `step`"),
         (changed(LOOP, "losses.append(loss.item())", "losses.append(loss)"), "plain numbers"),
         (changed(LOOP, "return losses", "return losses[-1]"), "return a list"),

@@ -20,26 +20,22 @@ _CHOICES = {
     "optimizer": ("adamw", "muon"),
     "dtype": ("float32", "bfloat16", "float16"),
 }
-# What is typed is what is read: no per cent, and no more digits than matter.
-_LOG = {"readout_format": ".2g"}
-_RANGES: dict[str, tuple[type, dict[str, Any]]] = {
-    "eval_interval": (widgets.IntSlider, {"min": 5, "max": 200, "step": 5}),
-    "eval_iters": (widgets.IntSlider, {"min": 1, "max": 50}),
-    "log_interval": (widgets.IntSlider, {"min": 1, "max": 100}),
-    "block_size": (widgets.IntSlider, {"min": 1, "max": 256}),
-    "batch_size": (widgets.IntSlider, {"min": 1, "max": 64}),
-    "gradient_accumulation_steps": (widgets.IntSlider, {"min": 1, "max": 32}),
-    "learning_rate": (widgets.FloatLogSlider, {"min": -5, "max": 0, "step": 0.25, **_LOG}),
-    "muon_lr": (widgets.FloatLogSlider, {"min": -4, "max": 0, "step": 0.25, **_LOG}),
-    "warmup_iters": (widgets.IntSlider, {"min": 0, "max": 200, "step": 5}),
-    "dropout": (widgets.FloatSlider, {"min": 0, "max": 0.6, "step": 0.05}),
-    "n_layer": (widgets.IntSlider, {"min": 1, "max": 6}),
-    "n_head": (widgets.IntSlider, {"min": 1, "max": 8}),
-    "n_embd": (widgets.IntSlider, {"min": 16, "max": 256, "step": 16}),
-    "max_iters": (widgets.IntSlider, {"min": 50, "max": 2000, "step": 50}),
-    "train_fraction": (widgets.FloatLogSlider, {"min": -3, "max": 0, "step": 0.25, **_LOG}),
-    "seed": (widgets.IntSlider, {"min": 1, "max": 2000}),
+_RANGES = {  # lowest, highest, step
+    "eval_interval": (5, 200, 5),
+    "eval_iters": (1, 50, 1),
+    "log_interval": (1, 100, 1),
+    "block_size": (1, 256, 1),
+    "batch_size": (1, 64, 1),
+    "gradient_accumulation_steps": (1, 32, 1),
+    "warmup_iters": (0, 200, 5),
+    "dropout": (0.0, 0.6, 0.05),
+    "n_layer": (1, 6, 1),
+    "n_head": (1, 8, 1),
+    "n_embd": (16, 256, 16),
+    "max_iters": (50, 2000, 50),
+    "seed": (1, 2000, 1),
 }
+_LOG_RANGES = {"learning_rate": (-5, 0), "muon_lr": (-4, 0), "train_fraction": (-3, 0)}  # powers of ten
 
 
 def make_control(name: str, value: Any) -> widgets.Widget:
@@ -53,28 +49,27 @@ def make_control(name: str, value: Any) -> widgets.Widget:
     doc = next((f.metadata["doc"] for f in fields(TrainConfig) if f.name == name), "")
     common = {"value": value, "description": name, "tooltip": f"{name}: {doc}"}
     if name in _CHOICES:
-        control = widgets.Dropdown(options=_CHOICES[name], **common)
-    elif name in _RANGES:
-        kind, limits = _RANGES[name]
-        at = math.log10(value) if kind is widgets.FloatLogSlider else value
-        step = limits.get("step", 1)
-        low = limits["min"] - step * math.ceil(max(0, limits["min"] - at) / step)
-        high = limits["max"] + step * math.ceil(max(0, at - limits["max"]) / step)
-        if kind is not widgets.FloatLogSlider and low < 1:
-            low = min(limits["min"], value)
-        control = kind(continuous_update=False, **common, **{**limits, "min": low, "max": high})
-    else:
-        raise UsageError(f"no control for {name!r}; {did_you_mean(name, [*_RANGES, *_CHOICES])}")
-    return lay_out(control)
+        return lay_out(widgets.Dropdown(options=_CHOICES[name], **common))
+    common["continuous_update"] = False
+    if name in _LOG_RANGES:  # what is typed is what is read: no more digits than matter
+        (low, high), at = _LOG_RANGES[name], math.log10(value)
+        common |= {"step": 0.25, "readout_format": ".2g"}
+        return lay_out(widgets.FloatLogSlider(min=min(low, at), max=max(high, at), **common))
+    if name not in _RANGES:
+        raise UsageError(f"no control for {name!r}; {did_you_mean(name, [*_RANGES, *_LOG_RANGES, *_CHOICES])}")
+    low, high, step = _RANGES[name]
+    kind = widgets.IntSlider if isinstance(low, int) else widgets.FloatSlider
+    return lay_out(kind(min=min(low, value), max=max(high, value), step=step, **common))
 
 
 def beyond(name: str, value: Any) -> str:
     """A sentence where a slider had to grow to reach this value; '' elsewhere."""
-    kind, limits = _RANGES.get(name, (None, {"min": value, "max": value}))
-    low, high = (10.0 ** limits[end] if kind is widgets.FloatLogSlider else limits[end] for end in ("min", "max"))
-    if low <= value <= high:
+    low, high = _RANGES.get(name, (0, math.inf))[:2]
+    if name in _LOG_RANGES:
+        low, high = (10.0**end for end in _LOG_RANGES[name])
+    if name in _CHOICES or low <= value <= high:
         return ""
-    return f"{name} = {value:g} is beyond its usual range, {low:g} to {high:g}; the slider now reaches it. "
+    return f"{name} = {value:g} is beyond its usual range, {low:g} to {high:g}; the slider now reaches it."
 
 
 def did_you_mean(name: Any, known: list[str]) -> str:
@@ -110,12 +105,15 @@ def keep_product(sliders: Mapping[str, widgets.Widget], product: int, name: str,
 
 
 class Question:
-    """A prediction as widgets: the question, its choices, Skip, and in the end the verdict."""
+    """A prediction as widgets: the question, its choices, Skip, and in the end the verdict.
 
-    def __init__(self, prediction: Prediction, answered: Callable[[str], None], skipped: Callable[[], None]):
+    `answered` is called with the choice, or "" for Skip.
+    """
+
+    def __init__(self, prediction: Prediction, answered: Callable[[str], None]):
         tooltip = f"Predict: {prediction.question}"
         self.choice = widgets.RadioButtons(options=prediction.shuffled, index=None, tooltip=tooltip)
-        self.skip_button = button("Skip", "Go on without a prediction", skipped).add_class("gptlib-skip")
+        self.skip_button = button("Skip", "Go on without a prediction", lambda: answered("")).add_class("gptlib-skip")
         self.verdict = part("verdict")
         self.choice.observe(lambda _: answered(self.choice.value), names="index")
         question = widgets.HTML(f"<b>Predict:</b> {html.escape(prediction.question)}")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure, tidy
-from course.lab.runs import RUNNING, STEPS, Run, Scale, distinctions, in_words
+from course.lab.runs import X_AXES, Run, along, distinctions, end_of, in_words
 from course.landmarks import draw_landmarks
 
 # Beside its color two more ways to tell a run from others; the first dash is the plain one.
@@ -24,7 +23,7 @@ ABOVE = 0.2  # an untrained model is that much worse than guessing
 CAPTION = "thin: training batches   ● held-out text ± standard error"
 
 
-def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
+def draw_run(ax: Axes, run: Run, x_axis: str = "steps") -> list[Artist]:
     """Draw one run: its training loss as a thin line; its validation loss as points, with bars of one standard error.
 
     A dashed line joins the points, but not the first one: between it and the next, most happens and nothing was
@@ -32,8 +31,8 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
     """
     slot = run.look.slot
     color, marker = COLORS[slot % len(COLORS)], MARKERS[slot % len(MARKERS)]
-    x, evaluated_at = scale.places(run)
-    artists = ax.plot(x, run.losses, color=color, lw=1, alpha=0.65)
+    evaluated_at = along(run, x_axis, [e.step for e in run.evaluations], run.evaluation_clock)
+    artists = ax.plot(along(run, x_axis, run.steps, run.clock), run.losses, color=color, lw=1, alpha=0.65)
     if run.evaluations:
         means = np.array([e.val.mean for e in run.evaluations])
         errors = np.array([e.val.standard_error for e in run.evaluations])
@@ -43,7 +42,8 @@ def draw_run(ax: Axes, run: Run, scale: Scale = STEPS) -> list[Artist]:
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
     for step, settings in run.marks.items():
         words = "\n".join(in_words({name: value}) for name, value in settings.items())
-        artists += _mark(ax, scale.place(run, step), words)
+        seconds = np.interp(step, [0, *run.steps], [0.0, *run.clock])
+        artists += _mark(ax, along(run, x_axis, step, seconds), words)
     return artists
 
 
@@ -92,9 +92,9 @@ def _lines(words: str, width: int) -> list[str]:
 # --- axes -----------------------------------------------------------------------------------------------
 
 
-def x_range(runs: Sequence[Run], scale: Scale, end: float = 0.0) -> tuple[float, float]:
-    """The x axis that holds all runs, to where they will end, and reaches to `end` at least."""
-    end = max([end, *(scale.end(run) for run in runs)]) or (1.0 if scale.x == "seconds" else 100)
+def x_range(runs: Sequence[Run], x_axis: str) -> tuple[float, float]:
+    """The x axis that holds all runs, to where they will end."""
+    end = max(end_of(run, x_axis) for run in runs) or 1.0
     return -0.01 * end, end * 1.01
 
 
@@ -112,19 +112,11 @@ def y_range(runs: Sequence[Run], landmarks: Mapping[str, float]) -> tuple[float,
     return max(0.0, math.floor(2 * (lowest - 0.05)) / 2), (math.floor(4 * (highest + 0.05)) + 1) / 4
 
 
-def prepare_axes(
-    ax: Axes,
-    x_range: tuple[float, float],
-    loss_range: tuple[float, float],
-    scale: Scale,
-    unit: str,
-) -> None:
+def prepare_axes(ax: Axes, across: tuple[float, float], up: tuple[float, float], x_axis: str, unit: str) -> None:
     """Fix the axes, so that what is drawn first stays where it is; `unit` is what a token is."""
     ax.locator_params(axis="x", nbins=6)  # long numbers
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
-    ax.set(xlim=x_range, ylim=loss_range)
-    ax.set_xlabel(scale.label(unit))
-    ax.set_ylabel(f"loss (nats per {unit})")
+    ax.set(xlim=across, ylim=up, xlabel=X_AXES[x_axis].format(unit=unit), ylabel=f"loss (nats per {unit})")
     ax.tick_params(labelsize=9)
 
 
@@ -132,23 +124,27 @@ def draw_runs(
     runs: Sequence[Run],
     title: str = "",
     loss_range: tuple[float, float] | None = None,
-    scale: Scale = STEPS,
+    x_axis: str = "steps",
     landmarks: Mapping[str, float] | None = None,
 ) -> Picture:
     """The static figure of some runs, drawn just as the lab draws them live."""
-    landmarks = dict(landmarks or {})
+    marks = landmarks or {}
     figure, ax = new_figure()
-    prepare_axes(ax, x_range(runs, scale), loss_range or y_range(runs, landmarks), scale, runs[-1].unit)
+    prepare_axes(ax, x_range(runs, x_axis), loss_range or y_range(runs, marks), x_axis, runs[-1].unit)
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.075, right=0.84, bottom=0.13, top=0.88)
     entitle(ax, title)
-    draw_landmarks(ax, landmarks)
+    draw_landmarks(ax, marks)
     for run in runs:
-        draw_run(ax, run, scale)
+        draw_run(ax, run, x_axis)
     label_ends(ax, runs)
-    alt = f"{title or 'Loss'} against {scale.x}. "
-    alt += " ".join(f"Run {r.number} ({r.label}): {r.summary()}." for r in runs)
-    return Picture(figure, name="; ".join(run.label for run in runs), alt=alt)
+    return Picture(figure, name="; ".join(run.label for run in runs), alt=alt_text(runs, title, x_axis))
+
+
+def alt_text(runs: Sequence[Run], title: str, x_axis: str) -> str:
+    """The numbers of the picture in words."""
+    told = " ".join(f"Run {run.number} ({run.label}): {run.summary()}." for run in runs)
+    return f"{title or 'Loss'} against {x_axis}. {told or 'No run yet.'}"
 
 
 def entitle(ax: Axes, title: str) -> list[Artist]:
@@ -158,71 +154,52 @@ def entitle(ax: Axes, title: str) -> list[Artist]:
     return [caption, ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5)]
 
 
-@dataclass(frozen=True)
-class Plot:
-    """All that a picture of runs depends on."""
-
-    runs: tuple[Run, ...]
-    title: str
-    loss_range: tuple[float, float] | None = None  # None: where the curves are
-    scale: Scale = STEPS
-    end: float = 0.0  # how far the x axis reaches at least
-    unit: str = "character"
-    landmarks: tuple[tuple[str, float], ...] = ()
-
-    def alt(self) -> str:
-        """The numbers of the picture in words."""
-        told = [f"run {run.number} ({run.label}), {run.summary()}" for run in reversed(self.runs)]
-        return f"{self.title}: {'; '.join(told) or 'no run yet'}"
-
-
 class LivePlot:
     """PNG frames of growing runs. What stays the same from one frame to the next is kept as pixels."""
 
     def __init__(self):
         self._key: object = None
-        self._x: tuple[float, float] = (0.0, 0.0)
+        self._across = (0.0, 0.0)
         self._figure, _ = new_figure(*SIZE)  # one for all frames: a new one each time would leave memory behind
         self._figure.set_layout_engine(None)  # to find the margins takes time
 
-    def frame(self, plot: Plot) -> bytes:
+    def frame(
+        self,
+        runs: Sequence[Run],
+        title: str,
+        loss_range: tuple[float, float] | None,
+        x_axis: str,
+        landmarks: Mapping[str, float],
+    ) -> bytes:
         """The picture as it is now."""
-        growing = [run for run in plot.runs if run.status == RUNNING]
-        still = [run for run in plot.runs if run.status != RUNNING]
-        x = x_range(plot.runs, plot.scale, plot.end)
-        if plot.scale.x == "seconds" and growing:  # an axis that moved with every frame would be drawn anew each time
-            x = self._x if 0.7 * self._x[1] <= x[1] <= self._x[1] else (x[0], ROOM * x[1])
-        self._x = x
-        marks = dict(plot.landmarks)
-        y = plot.loss_range or y_range(plot.runs, marks)
-        looks = tuple((id(run), run.step, run.look.slot) for run in still)
-        key = (x, y, plot.scale, plot.unit, plot.title, plot.landmarks, looks)
+        growing = [run for run in runs if not run.over]
+        still = [run for run in runs if run.over]
+        across = x_range(runs, x_axis)
+        if x_axis == "seconds" and growing:  # an axis that moved with every frame would be drawn anew each time
+            fits = 0.7 * self._across[1] <= across[1] <= self._across[1]
+            across = self._across if fits else (across[0], ROOM * across[1])
+        self._across = across
+        axes = (across, loss_range or y_range(runs, landmarks), x_axis, runs[-1].unit)
+        key = (axes, title, tuple(landmarks.items()), [(id(run), run.step, run.look.slot) for run in still])
         with drawing:
             if key != self._key:
-                self._draw_background(plot, x, y, marks, still)
-                self._key = key
+                self._figure.clear()
+                left, bottom, right, top = MARGINS
+                self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
+                tidy(self._ax)
+                prepare_axes(self._ax, *axes)
+                entitle(self._ax, title)
+                draw_landmarks(self._ax, landmarks)
+                for run in still:
+                    draw_run(self._ax, run, x_axis)
+                self._figure.canvas.draw()
+                self._background, self._key = self._figure.canvas.copy_from_bbox(self._figure.bbox), key
             self._figure.canvas.restore_region(self._background)
-            for run in growing:
-                self._stamp(draw_run(self._ax, run, plot.scale))
-            self._stamp(label_ends(self._ax, plot.runs))
+            for artist in [
+                *(a for run in growing for a in draw_run(self._ax, run, x_axis)),
+                *label_ends(self._ax, runs),
+            ]:
+                self._ax.draw_artist(artist)
+                artist.remove()
+            self._ax.containers.clear()  # error bars are listed there once more
             return encode(self._figure)
-
-    def _draw_background(self, plot: Plot, x, y, marks: dict[str, float], still: Sequence[Run]) -> None:
-        left, bottom, right, top = MARGINS
-        self._figure.clear()
-        self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
-        tidy(self._ax)
-        prepare_axes(self._ax, x, y, plot.scale, plot.unit)
-        entitle(self._ax, plot.title)
-        draw_landmarks(self._ax, marks)
-        for run in still:
-            draw_run(self._ax, run, plot.scale)
-        self._figure.canvas.draw()
-        self._background = self._figure.canvas.copy_from_bbox(self._figure.bbox)
-
-    def _stamp(self, artists: Sequence[Artist]) -> None:
-        """Leave the pixels of these artists, and nothing else, on the canvas."""
-        for artist in artists:
-            self._ax.draw_artist(artist)
-            artist.remove()
-        self._ax.containers.clear()  # error bars are listed there once more

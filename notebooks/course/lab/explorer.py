@@ -42,7 +42,7 @@ class Explorer:
             lay_out(control).observe(lambda _: self.update(), names="value")
         self.output, self.status = part("picture"), widgets.HTML()
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
-        self.ask = prediction and Question(prediction, self._answered, self._open)
+        self.ask = prediction and Question(prediction, self._answered)
         if self.ask:
             show(self.shown, False)
         self.box = widgets.VBox([*([self.ask.box] if self.ask else []), self.shown, Page()])
@@ -50,10 +50,7 @@ class Explorer:
         self.update()
 
     def _answered(self, choice: str) -> None:
-        self.ask.verdict.value = read_out(html.escape(self.prediction.verdict(choice)))
-        self._open()
-
-    def _open(self) -> None:
+        self.ask.verdict.value = read_out(html.escape(self.prediction.verdict(choice))) if choice else ""
         show(self.shown, True)
         show(self.ask.skip_button, False)
 

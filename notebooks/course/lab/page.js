@@ -1,5 +1,5 @@
 // What ipywidgets leave out, for the part of the page around this widget: accessible names and states for
-// screen readers, keys that stay inside, and an answer to Python, which asks whether anybody still looks.
+// screen readers, and keys that stay inside.
 
 function name(root) {
   for (const label of root.querySelectorAll("label.widget-label")) {
@@ -33,9 +33,8 @@ function set(node, attribute, value) {
 }
 
 export default {
-  render({ model, el }) {
+  render({ el }) {
     el.style.display = "none";
-    const answer = () => model.send({ view: "here" });
     let root, waiting = false;
     const observer = new MutationObserver(() => {
       if (waiting) return;
@@ -49,11 +48,6 @@ export default {
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
     };
     begin();
-    model.on("msg:custom", answer);
-    answer();
-    return () => {
-      observer.disconnect();
-      model.off("msg:custom", answer);
-    };
+    return () => observer.disconnect();
   },
 };

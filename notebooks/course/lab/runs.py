@@ -9,8 +9,9 @@ import numpy as np
 
 from gptlib.config import TrainConfig
 from gptlib.events import Estimate, Evaluation, TrainStep
+from gptlib.trainer import Trainer
 
-RUNNING, FINISHED, STOPPED, DIVERGED, FAILED = "running", "finished", "stopped", "diverged", "failed"
+RUNNING, PAUSED, FINISHED, STOPPED, DIVERGED, FAILED = "running", "paused", "finished", "stopped", "diverged", "failed"
 KEPT_RUNS = 5
 STUB = 10  # steps: a run that was stopped before them makes room for the next one
 # A loss this many times as high as that of the untrained model, this many logged steps in a row, is no noise.
@@ -43,6 +44,20 @@ class Thoughts:
     seconds: float
     maps: tuple[np.ndarray, ...] = ()  # one for each block: (heads, T, T)
     labels: tuple[str, ...] = ()  # the tokens of the line
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The run pauses now, or goes on."""
+
+    now: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more will come; `reason` says why the run failed, if it did."""
+
+    reason: str = ""
 
 
 @dataclass
@@ -78,10 +93,8 @@ class Run:
     unit: str = "character"  # what a token is
     samples: list[Sample] = field(default_factory=list)
     thoughts: Thoughts | None = None
-    look: Look | None = None
-
-    def __post_init__(self):
-        self.look = self.look or Look(slot=self.number - 1)
+    look: Look = field(default_factory=Look)
+    trainer: Trainer | None = field(default=None, repr=False)  # once it has begun
 
     @property
     def label(self) -> str:
@@ -89,12 +102,12 @@ class Run:
         return in_words(self.settings)
 
     @property
-    def hidden(self) -> bool:
-        """Whether the plot leaves it out."""
-        return self.look.hidden
+    def over(self) -> bool:
+        """Whether it will not go on."""
+        return self.status not in (RUNNING, PAUSED)
 
     def consume(self, event: Any) -> None:
-        """Take in one event of the Trainer, or one that the lab adds."""
+        """Take in one event: of the Trainer, or of the lab."""
         match event:
             case TrainStep():
                 self.step = event.step + 1  # its loss was that before the step
@@ -103,12 +116,14 @@ class Run:
                     self.steps.append(event.step)
                     self.losses.append(event.loss)
                     self.clock.append(self.seconds())
+                if not self.over and (reason := self.divergence()):
+                    self.status, self.message = DIVERGED, reason
             case Evaluation():
                 self.step = event.step
                 self.spent["evaluating"] += event.seconds
                 self.evaluations.append(event)
                 self.evaluation_clock.append(self.seconds())
-                if event.step >= self.config.max_iters:
+                if not self.over and event.step >= self.config.max_iters:
                     self.status = FINISHED
             case Sample():
                 self.spent["writing samples"] += event.seconds
@@ -116,11 +131,17 @@ class Run:
             case Thoughts():
                 self.spent["writing samples"] += event.seconds
                 self.thoughts = event
+            case Paused() if not self.over:
+                self.status = PAUSED if event.now else RUNNING
+            case Ended() if event.reason and self.status != DIVERGED:
+                self.status, self.message = FAILED, event.reason
+            case Ended() if not self.over:
+                self.status = STOPPED
 
     def setting(self, name: str) -> Any:
         """The value of a setting now, after the changes during the run."""
         changed = [values[name] for values in self.marks.values() if name in values]
-        return changed[-1] if changed else getattr(self.config, name)
+        return changed[-1] if changed else self.settings.get(name, getattr(self.config, name, None))
 
     def mark(self, name: str, value: Any) -> None:
         """A setting got a new value at this step; of several at one step the last one counts."""
@@ -190,19 +211,14 @@ class Run:
 # --- several runs -------------------------------------------------------------------------------------
 
 
-def add_run(runs: Sequence[Run], run: Run) -> tuple[list[Run], list[Run]]:
-    """The runs with a new one, and those that made room for it.
-
-    A stub goes first, then the oldest. The new run gets the next number, and a color that is free.
-    """
+def add_run(runs: Sequence[Run], run: Run) -> list[Run]:
+    """The last runs and a new one, which gets the next number and a color that is free; a stub leaves first."""
     last = runs[-1] if runs else None
-    stubs = [last] if last and last.status == STOPPED and last.step < STUB else []
-    kept = [other for other in runs if other not in stubs]
-    gone = kept[: max(0, len(kept) - (KEPT_RUNS - 1))]
-    kept = kept[len(gone) :]
-    run.number = last.number + (not stubs) if last else 1
+    is_stub = bool(last) and last.status == STOPPED and last.step < STUB
+    kept = [*(runs[:-1] if is_stub else runs)][-(KEPT_RUNS - 1) :]
+    run.number = last.number + (not is_stub) if last else 1
     run.look.slot = min(set(range(KEPT_RUNS)) - {other.look.slot for other in kept})
-    return [*kept, run], gone
+    return [*kept, run]
 
 
 def distinctions(runs: Sequence[Run]) -> list[str]:
@@ -218,41 +234,14 @@ def distinctions(runs: Sequence[Run]) -> list[str]:
 X_AXES = {"steps": "step", "tokens": "{unit}s learned from", "seconds": "seconds"}
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How runs are compared: at the same steps, tokens or seconds."""
-
-    x: str = "steps"
-
-    def places(self, run: Run) -> tuple[np.ndarray, np.ndarray]:
-        """Where the run's losses and its evaluations are on the x axis."""
-        if self.x == "seconds":
-            return np.array(run.clock), np.array(run.evaluation_clock)
-        width = run.config.tokens_per_step if self.x == "tokens" else 1
-        return np.array(run.steps) * width, np.array([e.step for e in run.evaluations]) * width
-
-    def place(self, run: Run, step: int) -> float:
-        """Where a step of the run is on the x axis."""
-        if self.x == "seconds":
-            return float(np.interp(step, run.steps, run.clock)) if run.steps else 0.0
-        return step * (run.config.tokens_per_step if self.x == "tokens" else 1)
-
-    def end(self, run: Run) -> float:
-        """Where the run will end, or is expected to."""
-        if self.x != "seconds":
-            return self.length(run.config)
-        expected = run.seconds() * run.config.max_iters / max(1, run.step)
-        return expected if run.status == RUNNING and run.step else run.seconds()
-
-    def length(self, config: TrainConfig) -> float:
-        """Where a run of these settings will end; 0 if nobody knows."""
-        if self.x == "seconds":
-            return 0.0
-        return config.max_iters * (config.tokens_per_step if self.x == "tokens" else 1)
-
-    def label(self, unit: str) -> str:
-        """What is written at the x axis."""
-        return X_AXES[self.x].format(unit=unit)
+def along(run: Run, x: str, steps: Any, seconds: Any) -> Any:
+    """Where `steps` of a run, done after so many `seconds`, are on the x axis."""
+    if x == "seconds":
+        return np.asarray(seconds)
+    return np.asarray(steps) * (run.config.tokens_per_step if x == "tokens" else 1)
 
 
-STEPS = Scale()
+def end_of(run: Run, x: str) -> float:
+    """Where the run will end, or is expected to."""
+    still = run.config.max_iters / run.step if run.step and not run.over else 1.0
+    return float(along(run, x, run.config.max_iters, run.seconds() * still))

@@ -18,51 +18,37 @@ from gptlib.events import Estimate
 
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
 MAP_COLOR = (31, 119, 200)  # to be seen on a light page and on a dark one
-WIDE = ("run", "settings")  # columns whose text may take several lines
 
 
-def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """One row a run: what it was, how it ended and what it cost, as texts."""
-    units = {run.unit for run in runs}
-    unit = units.pop() if len(units) == 1 else "token"
-    return [
-        {
-            "run": f"{run.number}{f': {run.look.name}' if run.look.name else ''}",
-            "settings": _settings(run),
-            "ended": f"{run.status} at {run.step:,}",
-            "train loss": _estimate(run.train),
-            "val loss": _estimate(run.val),
-            "seconds": f"{run.seconds():.1f}",
-            f"{unit}s/s": f"{run.tokens_per_second():,.0f}",
-        }
-        for run in runs
-    ]
-
-
-def _settings(run: Run) -> str:
-    changes = (f"from step {step}: {in_words(values)}" for step, values in run.marks.items())
-    return ", ".join([run.label, *changes])
+def as_table(runs: Sequence[Run]) -> str:
+    """One row a run: what it was, how it ended and what it cost; it scrolls sideways where the window is narrow."""
+    if not runs:
+        return "<p>No run yet.</p>"
+    head, body = ("run", "settings", "ended", "train loss", "val loss", "seconds", f"{runs[-1].unit}s/s"), ""
+    for run in runs:
+        settings = [run.label, *(f"from step {step}: {in_words(values)}" for step, values in run.marks.items())]
+        name = html.escape(f"{run.number}: {run.look.name}" if run.look.name else f"{run.number}")
+        cells = (
+            f"{run.status} at {run.step:,}",
+            _estimate(run.train),
+            _estimate(run.val),
+            f"{run.seconds():.1f}",
+            f"{run.tokens_per_second():,.0f}",
+        )
+        body += (
+            f'<tr><th scope="row"><span aria-hidden="true" style="color: {color_of(run)}">■</span> {name}</th>'
+            f'<td class="gptlib-wide">{html.escape(", ".join(settings))}</td>'
+            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        )
+    columns = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return (
+        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="table of the runs">'
+        f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _estimate(estimate: Estimate | None) -> str:
     return f"{estimate.mean:.3f} ± {estimate.standard_error:.3f}" if estimate else "–"
-
-
-def as_table(runs: Sequence[Run]) -> str:
-    """The rows as an HTML table, which scrolls sideways where the window is narrow."""
-    if not runs:
-        return "<p>No run yet.</p>"
-    table = rows(runs)
-    head = "".join(f'<th scope="col">{name}</th>' for name in table[0])
-    body = ""
-    for run, row in zip(runs, table, strict=True):
-        mark = f'<span aria-hidden="true" style="color: {color_of(run)}">■</span> '
-        cells = [f"<td{' class=gptlib-wide' if n in WIDE else ''}>{html.escape(t)}</td>" for n, t in row.items()]
-        body += f'<tr><th scope="row">{mark}{html.escape(row["run"])}</th>{"".join(cells[1:])}</tr>'
-    return (
-        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="table of the runs">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def color_of(run: Run) -> str:

@@ -11,7 +11,7 @@ from course.figures import as_html
 from course.lab import table
 from course.lab.controls import Question, box, button, lay_out, part, read_out, show
 from course.lab.page import Page
-from course.lab.runs import X_AXES, Run, Scale
+from course.lab.runs import PAUSED, RUNNING, X_AXES, Run
 from course.prediction import Prediction
 
 SIDES = {"left": "the first of the last run", "right": "the latest"}
@@ -23,15 +23,11 @@ class State:
     """All that a lab shows."""
 
     runs: tuple[Run, ...] = ()
-    running: bool = False
-    paused: bool = False
     locked: bool = False  # until the prediction is made or skipped
     status: str = ""
-    aloud: bool = True  # whether a screen reader says the status
-    note: str = ""  # what moved sliders, or the text, mean for the next run
+    note: str = ""  # what explains the sliders and the plot
     verdict: str = ""
-    png: bytes = b""
-    alt: str = ""
+    picture: tuple[bytes, str] = (b"", "")  # PNG, and its alt text
     commands: tuple[str, ...] = ()  # that repeat the runs
 
     @property
@@ -45,8 +41,8 @@ class LabView:
 
     Args:
         actions: whose methods are called when the learner does something: start, pause, step, stop, reset, predict,
-            unlock, hide, rename, delete, compare, think, open_text, export.
-        controls: the sliders, and what else stands with them.
+            delete, compare, think, open_text, redraw.
+        controls: the sliders and menus.
         prediction: asked first.
         texts: names of the texts to choose from; none: no choice.
         line: what "What it thinks" begins with.
@@ -64,7 +60,7 @@ class LabView:
     ):
         self.actions, self.state = actions, State()
         self.page = Page()
-        self.ask = Question(prediction, actions.predict, actions.unlock) if prediction else None
+        self.ask = Question(prediction, actions.predict) if prediction else None
         self.run_button = button("Run", "Train with these settings, from the start", actions.start)
         self.run_button.button_style = "primary"
         self.pause_button = button("Pause", "Pause the run, or let it continue", actions.pause)
@@ -72,9 +68,8 @@ class LabView:
         self.stop_button = button("Stop", "End the run now", actions.stop)
         self.reset_button = button("Reset", "The first settings again, and no runs", actions.reset)
         buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button, self.reset_button]
-        self.image, self.costs, self.sample, self.status, self.note = (
-            part(name) for name in ("plot", "costs", "sample", "status", "note")
-        )
+        parts = map(part, ("plot", "costs", "sample", "status", "note"))
+        self.image, self.costs, self.sample, self.status, self.note = parts
         left = [*self._texts(texts), box("sliders", controls), box("buttons", buttons), self.note, self.status]
         grid = widgets.VBox(
             [
@@ -150,14 +145,14 @@ class LabView:
 
     def _comparison(self) -> list[widgets.Widget]:
         self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="compared at the same"))
-        self.x_axis.observe(lambda change: self.actions.compare(Scale(change["new"])), names="value")
+        self.x_axis.observe(lambda change: self.actions.compare(change["new"]), names="value")
         self.rows, self.table = widgets.VBox(), part("table")
         return [_row([self.x_axis]), self.rows, self.table]
 
     def _row_of(self, run: Run) -> widgets.Widget:
         """What can be done with one run: hide, rename, delete."""
         shown = widgets.Checkbox(
-            value=not run.hidden, description=f"show run {run.number}", indent=False, layout={"width": "9em"}
+            value=not run.look.hidden, description=f"show run {run.number}", indent=False, layout={"width": "9em"}
         )
         name = widgets.Text(
             value=run.look.name,
@@ -167,8 +162,13 @@ class LabView:
             layout={"width": "min(18em, 100%)"},
         )
         delete = button(f"Delete run {run.number}", "Forget it", lambda: self.actions.delete(run))
-        shown.observe(lambda change: self.actions.hide(run, not change["new"]), names="value")
-        name.observe(lambda change: self.actions.rename(run, change["new"]), names="value")
+
+        def changed(_: dict) -> None:
+            run.look.hidden, run.look.name = not shown.value, name.value.strip()
+            self.actions.redraw()
+
+        for widget in (shown, name):
+            widget.observe(changed, names="value")
         row = _row([shown, name, delete])
         row.run = run
         return row
@@ -178,13 +178,14 @@ class LabView:
     def render(self, state: State) -> None:
         """Show this state."""
         self.state, run = state, state.run
+        going = run is not None and not run.over
         self.run_button.disabled = self.step_button.disabled = state.locked
-        self.stop_button.disabled = self.pause_button.disabled = not state.running
-        self.pause_button.description = "Resume" if state.running and state.paused else "Pause"
-        self.status.value = read_out(html.escape(state.status), "min-height: 3em", "polite" if state.aloud else "off")
+        self.stop_button.disabled = self.pause_button.disabled = not going
+        self.pause_button.description = "Resume" if run and run.status == PAUSED else "Pause"
+        live = "off" if run and run.status == RUNNING else "polite"  # else a screen reader would never fall silent
+        self.status.value = read_out(html.escape(state.status), "min-height: 3em", live)
         self.note.value = read_out(f"<small>{html.escape(state.note)}</small>") if state.note else ""
-        if state.png:
-            self.image.value = as_html(state.png, state.alt)
+        self.image.value = as_html(*state.picture)
         self.costs.value = table.costs(run) if run else ""
         self.sample.value = table.strip(run)
         if self.ask:
@@ -226,19 +227,15 @@ class LabView:
             page.value = table.page_of(chosen) if chosen else "<small>No run yet.</small>"
 
     def _links(self) -> str:
-        shown = [run for run in self.state.runs if not run.hidden]
+        shown = [run for run in self.state.runs if not run.look.hidden]
         if not shown:
             return "<p>No run yet.</p>"
         links = [
             f"{table.download('runs.csv', 'text/csv', table.as_csv(shown).encode())}, every loss of the runs",
-            f"{table.download('runs.png', 'image/png', self.actions.export().png)}, the figure",
+            f"{table.download('runs.png', 'image/png', self.state.picture[0])}, the figure",
         ]
         items = "".join(f"<li>{item}</li>" for item in [*links, *self.state.commands])
         return f'<ul style="line-height: 1.5; overflow-wrap: anywhere">{items}</ul>'
-
-    def close(self) -> None:
-        """Take all widgets out of the page and out of memory."""
-        close(self.box)
 
 
 def close(widget: widgets.Widget) -> None:

@@ -1,73 +1,36 @@
 """The thread in which a live run trains, so that sliders, Stop and other cells stay alive.
 
-All that the thread has to say goes onto a queue, `messages`. What it is told is read between two events.
+A worker goes through the events of a run and puts them onto a queue. Between two of them it looks at what it was told.
 """
 
 import atexit
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from weakref import WeakSet
 
+from course.lab.runs import Ended, Paused
 from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
-from gptlib.events import Event, TrainStep
-from gptlib.trainer import Trainer
+from gptlib.events import TrainStep
 
 PATIENCE_AT_EXIT = 10.0  # seconds
 
-
-@dataclass(frozen=True)
-class Waiting:
-    """Another run has to end or to pause first."""
-
-
-@dataclass(frozen=True)
-class Paused:
-    """The run is paused."""
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """It continues, or begins."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The thread is done; `reason` says why the run failed, if it did."""
-
-    reason: str = ""
-
-
-_changed = threading.Condition()  # guards what workers are told, and whose turn it is: two at once fight for the cores
-_active: object | None = None
-_threads: WeakSet[threading.Thread] = WeakSet()
+_changed = threading.Condition()  # guards what workers are told
+_workers: WeakSet["Worker"] = WeakSet()
 _exiting = threading.Event()
-
-
-def spawn(work: Callable[[], Any], name: str) -> threading.Thread:
-    """A thread that ends when Python does: one that still computes then would abort the whole process."""
-    thread = threading.Thread(target=work, name=f"gptlib-{name}", daemon=True)
-    _threads.add(thread)
-    thread.start()
-    return thread
 
 
 @atexit.register
 def end_all() -> None:
-    """Ask all threads to end, and wait for them."""
-    with _changed:
-        _exiting.set()
-        _changed.notify_all()
-    for thread in list(_threads):
-        thread.join(PATIENCE_AT_EXIT)
-
-
-def exiting() -> bool:
-    """Whether Python is about to end: then nothing can be shown any more."""
-    return _exiting.is_set()
+    """Stop all workers: a thread that still computes when Python ends would abort the whole process."""
+    _exiting.set()  # from now on nothing can be shown
+    workers = list(_workers)
+    for worker in workers:
+        worker.tell(stopped=True)
+    for worker in workers:
+        for thread in worker.threads:
+            thread.join(PATIENCE_AT_EXIT)
 
 
 def reason_for(error: Exception) -> str:
@@ -81,96 +44,68 @@ def reason_for(error: Exception) -> str:
 
 
 class Worker:
-    """Runs one Trainer to its end in a thread.
+    """Goes through `events` in a thread; iterating over it, in another one, gives them too, and `Ended` at last."""
 
-    Args:
-        make_trainer: called in the thread, since building a model takes time too.
-        observe: called in the thread with the trainer and each event; what it yields goes onto the queue as well.
-    """
-
-    def __init__(self, make_trainer: Callable[[], Trainer], observe: Callable[[Trainer, Event], Iterable[Any]]):
-        self._make_trainer, self._observe = make_trainer, observe
-        self.messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    def __init__(self, events: Iterable[Any]):
+        self._events = events
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.paused = self.stepping = self.stopped = False
-        self.trainer: Trainer | None = None
-        self.thread: threading.Thread | None = None
-
-    # --- from outside ---------------------------------------------------------------------------------
+        self.threads: list[threading.Thread] = []
+        _workers.add(self)
 
     def start(self, follow: Callable[[], Any]) -> None:
-        """Begin, or wait for the run before; `follow` takes the messages, in another thread, until `Ended`."""
-        spawn(self._work, "live")
-        self.thread = spawn(follow, "view")
+        """Begin; `follow` takes the events, in a thread of its own."""
+        self.tell(paused=False)
+        for work, name in ((self._work, "gptlib-live"), (follow, "gptlib-view")):
+            self.threads.append(threading.Thread(target=work, name=name, daemon=True))
+            self.threads[-1].start()
 
     def tell(self, **orders: bool) -> None:
-        """Set `paused`, `stepping` (pause after the next step) or `stopped`."""
+        """Set `paused`, `stepping` (pause after the next step) or `stopped`.
+
+        Of several workers only one goes on, since two would fight for the cores: the others pause.
+        """
         with _changed:
             for name, value in orders.items():
                 setattr(self, name, value)
+            if orders.get("paused") is False:
+                for other in _workers - {self}:
+                    other.paused = True
             _changed.notify_all()
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until the run is over and shown, but for `seconds` at most."""
+        self.threads[-1].join(seconds)
 
     @property
     def alive(self) -> bool:
         """Whether the run goes on, or its end is not shown yet."""
-        return self.thread is not None and self.thread.is_alive()
+        return any(thread.is_alive() for thread in self.threads)
 
     def __iter__(self) -> Iterator[Any]:
-        """All that the run has to say; the last is `Ended`."""
-        while True:
-            message = self.messages.get()
-            yield message
-            if isinstance(message, Ended):
+        while not _exiting.is_set():
+            event = self._queue.get()
+            yield event
+            if isinstance(event, Ended):
                 return
-
-    # --- in the thread --------------------------------------------------------------------------------
 
     def _work(self) -> None:
         reason = ""
         try:
-            if self._may_go_on():
-                self._train()
+            for event in self._events:
+                self._queue.put(event)
+                if self.stepping and isinstance(event, TrainStep):
+                    self.paused = True
+                if self.paused and not self.stopped:
+                    self._pause()
+                if self.stopped:
+                    break
         except Exception as error:  # a thread must not die in silence: whatever it was, the learner reads it
             reason = reason_for(error)
-        finally:
-            self._leave()
-            self.messages.put(Ended(reason))
+        self._queue.put(Ended(reason))
 
-    def _train(self) -> None:
-        self.trainer = self._make_trainer()
-        for event in self.trainer:
-            self.messages.put(event)
-            for more in self._observe(self.trainer, event):
-                self.messages.put(more)
-            if self.stepping and isinstance(event, TrainStep):
-                self.tell(paused=True)
-            if not self._may_go_on():
-                return
-
-    def _may_go_on(self) -> bool:
-        """Wait while the run is paused or another one has its turn; False once it is stopped."""
-        global _active
-        if _active is self and not (self.paused or self.stopped or _exiting.is_set()):
-            return True
+    def _pause(self) -> None:
+        self._queue.put(Paused(True))
         with _changed:
-            while not (self.stopped or _exiting.is_set()):
-                paused = self.paused
-                if not paused and _active in (None, self):
-                    _active = self
-                    self.messages.put(Resumed())
-                    return True
-                self._leave()
-                self.messages.put(Paused() if paused else Waiting())
-                _changed.wait_for(partial(self._is_news, paused))
-        return False
-
-    def _is_news(self, paused: bool) -> bool:
-        """Whether there is something to do for a worker that is paused, or else waits for its turn."""
-        return self.stopped or _exiting.is_set() or self.paused != paused or (not paused and _active is None)
-
-    def _leave(self) -> None:
-        """Let others have their turn."""
-        global _active
-        with _changed:
-            if _active is self:
-                _active = None
-                _changed.notify_all()
+            _changed.wait_for(lambda: self.stopped or not self.paused)
+        self._queue.put(Paused(False))

@@ -48,9 +48,10 @@ A lesson module is data and small functions:
 The text between backticks is shown as code, in hints, reasons, questions and choices.
 
 `check` is called with the learner's answer, and returns None if it is right; otherwise it raises, or
-returns, `Wrong("what is wrong, and the likely cause")`. Three ready-made ones cover most exercises:
+returns, `Wrong("what is wrong, and the likely cause")`. Four ready-made ones cover most exercises:
 `SameAs(reference, ...)` for a function and `SameValue(value, ...)` for a value know typical mistakes by
-what they give; `InOrder("dba", reasons)` is for shuffled lines. A hand-written check just calls the answer:
+what they give; `InOrder("dba", reasons)` is for shuffled lines, and `SameSteps` for a function that changes a
+model. A hand-written check just calls the answer:
 
     def _check_split(split):
         train, val = split("to be or not", 0.25)
@@ -77,7 +78,20 @@ Answers may use `math`, `np`, `torch`, `nn` and `F`; a solution imports what it 
 Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
 
-from course.exercise import Card, Exercise, InOrder, Outcome, SameAs, SameValue, Wrong, same, watch
+from course.exercise import (
+    Card,
+    Exercise,
+    InOrder,
+    Outcome,
+    SameAs,
+    SameSteps,
+    SameValue,
+    Wrong,
+    changed,
+    defined,
+    same,
+    watch,
+)
 from course.quiz import Choice, Question, Quiz, quizzes
 
 __all__ = [
@@ -89,8 +103,11 @@ __all__ = [
     "Question",
     "Quiz",
     "SameAs",
+    "SameSteps",
     "SameValue",
     "Wrong",
+    "changed",
+    "defined",
     "quizzes",
     "same",
     "watch",

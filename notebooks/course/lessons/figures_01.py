@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 
 from course.figures import BLUE, COLORS, GREY, VERMILION, Picture, new_figure
-from course.lab.controls import lay_out
 from course.lab.curves import MARKERS
 from course.lab.lab import Lab
 from course.lab.runs import Run
@@ -125,41 +123,29 @@ class TokenizerLab(Lab):
         self.models: dict[str, GPT] = {}
         characters_alone = [data for data in self.data.values() if data.tokenizer.unit == "character"]
         self.counted = landmarks(characters_alone[0]) if characters_alone else {}  # in nats, as a loss
-        self.menu = lay_out(widgets.Dropdown(options=list(self.data), description="tokens"))
+        first = next(iter(self.data.values()))
         settings = {"eval_iters": 30, **settings}
-        super().__init__(dataset=self.data[self.menu.value], title=title, **settings)
-
-    def controls(self) -> list[widgets.Widget]:
-        """The menu of tokenizers, below the sliders."""
-        return [*super().controls(), self.menu]
-
-    def new_run(self, number: int, tokens: str = "", **settings: Any) -> Run:
-        """The next run, with the tokens of this name, or else those that the menu says."""
-        tokens = tokens or self.menu.value
-        steps = max(1, round(self.characters / self.lengths[tokens] / self.base.tokens_per_step))
-        run = super().new_run(number, **settings)
-        run.config = replace(run.config, max_iters=steps, eval_interval=math.ceil(steps / 5))
-        run.settings, run.unit = {"tokens": tokens} | run.settings, self.data[tokens].tokenizer.unit
-        return run
+        super().__init__(menus={"tokens": list(self.data)}, dataset=first, title=title, **settings)
 
     def make_trainer(self, run: Run) -> Trainer:
-        """What trains on the run's own tokens."""
-        self.dataset = self.data[run.settings["tokens"]]
-        trainer = super().make_trainer(run)
-        self.models[run.settings["tokens"]] = trainer.model
+        """What trains on the tokens that the menu says, for as many steps as it takes to read the characters."""
+        tokens = run.settings["tokens"]
+        data, steps = self.data[tokens], self.characters / self.lengths[tokens] / run.config.tokens_per_step
+        steps = max(1, round(steps))
+        run.config = replace(run.config, max_iters=steps, eval_interval=math.ceil(steps / 5))
+        run.unit = data.tokenizer.unit
+        trainer = Trainer(run.config, data)
+        self.models[tokens] = trainer.model
         return trainer
 
-    def frame(self, run: Run | None) -> tuple[bytes, str]:
+    def draw(self, runs: Sequence[Run]) -> tuple[bytes, str]:
         """The runs in both units."""
-        picture = self.plot([run for run in self.runs if not run.look.hidden], self.title)
+        picture = self.plot(runs, self.title)
         return picture.png, picture.alt
 
     def plot(self, runs: Sequence[Run], title: str = "") -> Picture:
         """Some runs of this lab, in both units."""
         return plot_two_units(runs, self.lengths, self.characters, title, self.counted)
-
-    def __repr__(self) -> str:
-        return "live lab: tokens"
 
 
 # --- figures --------------------------------------------------------------------------------------------

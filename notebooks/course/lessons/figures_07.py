@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from course.figures import BLUE, COLORS, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, new_figure
 from course.lab import Lab, Run
-from course.lab.controls import lay_out
 from course.landmarks import draw_landmarks
 from gptlib import GPT, Trainer
 
@@ -39,18 +37,7 @@ class PartsLab(Lab):
 
     def __init__(self, take_out: Callable[[str, GPT], None], parts: Sequence[str], **settings: Any):
         self.take_out = take_out
-        self.menu = lay_out(widgets.Dropdown(options=parts, description="take out"))
-        super().__init__("n_layer", "learning_rate", **settings)
-
-    def controls(self) -> list[widgets.Widget]:
-        """The menu, then the sliders."""
-        return [self.menu, *super().controls()]
-
-    def new_run(self, number: int, **settings: Any) -> Run:
-        """A run that is called after what it lacks."""
-        run = super().new_run(number, **settings)
-        run.settings = {"take out": self.menu.value} | run.settings
-        return run
+        super().__init__("n_layer", "learning_rate", menus={"take out": parts}, **settings)
 
     def make_trainer(self, run: Run) -> Trainer:
         """A trainer whose model lacks a part."""

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course.lessons import Exercise, SameAs, SameValue, Wrong, quizzes
+from course.lessons import Exercise, InOrder, SameAs, SameValue, Wrong, quizzes
 from course.prediction import Prediction
 
 # Macbeth, act 5: 20 letters to guess, each among five that are likely there.
@@ -185,31 +185,24 @@ def _compact(answer) -> str:
     return "".join(c for c in str(answer) if c.isalnum()).lower()
 
 
-def _check_order(order):
-    order = _compact(order)
-    if sorted(order) != list("abcde"):
-        raise Wrong('give each of the five letters once, such as "abcde"')
-    at = {letter: order.index(letter) for letter in "abcde"}
-    if at["c"] > at["e"]:
-        raise Wrong("the model needs a batch before it can predict anything")
-    if at["e"] > at["a"]:
-        raise Wrong("there is no loss yet to go backward from")
-    if at["a"] > at["b"]:
-        raise Wrong("the optimizer steps before the gradients of this batch are there; it would use old ones, or none")
-    if at["a"] < at["d"] < at["b"]:
-        raise Wrong("the gradients are cleared between being computed and being used: the step would do nothing")
-
-
 training_order = Exercise(
     name="training_order",
     title="Put the lines in order: a training step",
     difficulty=1,
     minutes=4,
-    check=_check_order,
+    check=InOrder(
+        "cedab",
+        (
+            "the model needs a batch before it can predict anything",
+            "the gradients can be cleared later than that",
+            "the gradients are cleared between being computed and being used: the step would do nothing",
+            "the optimizer steps before the gradients of this batch are there; it would use old ones, or none",
+        ),
+    ),
     hints=(
         "What does each line need, and what does it leave behind?",
-        "Batch, loss, backward, step. And `zero_grad`? Anywhere but between the last two.",
-        "`cedab` is one of several right orders.",
+        "Batch, loss, backward, step. And `zero_grad`? At the last moment before `backward` adds to what is there.",
+        "It begins with c, and ends with b.",
     ),
     solution="""
         training_order = "cedab"
@@ -218,7 +211,7 @@ training_order = Exercise(
 
 
 class _Watched(nn.Module):
-    """A model that notes in which state it is asked; its loss is what the batch says, and more while training."""
+    """A model that notes in which state it is asked; its loss is what the batch says."""
 
     def __init__(self):
         super().__init__()
@@ -232,34 +225,32 @@ class _Watched(nn.Module):
 
 
 def _check_estimate(estimate):
-    losses = [1.0, 2.0, 3.0, 6.0]
-    model = _Watched().train()
-    result = estimate(model, [(torch.tensor([[loss, loss]]), torch.zeros(1, 2)) for loss in losses])
+    losses = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    model, n = _Watched().train(), len(losses)
+    result = estimate(model, [(loss.expand(1, 2), torch.zeros(1, 2)) for loss in losses])
     if not isinstance(result, (tuple, list, Tensor)) or len(result) != 2:
         raise Wrong("return two numbers: the mean loss and its standard error")
     mean, error = (value.item() if isinstance(value, Tensor) else float(value) for value in result)
-    if len(model.asked) != len(losses):
-        raise Wrong(f"there are {len(losses)} batches, and the model was asked {len(model.asked)} times")
+    if len(model.asked) != n:
+        raise Wrong(f"there are {n} batches, and the model was asked {len(model.asked)} times")
     if any(training for training, _ in model.asked):
         raise Wrong("the model was measured while in training mode, where dropout is active: call `model.eval()` first")
     if not model.training:
         raise Wrong("the model is left in evaluation mode, so training would go on without dropout: `model.train()`")
     if any(grad for _, grad in model.asked):
         raise Wrong("PyTorch kept everything for a backward pass that never comes: use `torch.no_grad()`")
-    values = torch.tensor(losses)
-    spread, n = values.std().item(), len(losses)
     if abs(mean - 3) > 1e-4:
         raise Wrong(f"the losses are 1, 2, 3 and 6; their mean is 3, not {mean:.4g}")
-    known = {
-        spread: "that is the spread of single batches; the mean of n batches is sqrt(n) times steadier",
-        spread / n: "the spread is divided by n; it shrinks only with sqrt(n)",
-        spread**2 / n: "that is the square of the standard error; take its root",
-        values.std(correction=0).item()
-        / n**0.5: "the spread is averaged over n; use n - 1, as a tensor's `.std()` does",
+    mistakes = {
+        "that is the spread of single batches; the mean of n batches is sqrt(n) times steadier": losses.std(),
+        "the spread is divided by n; it shrinks only with sqrt(n)": losses.std() / n,
+        "that is the square of the standard error; take its root": losses.var() / n,
+        "the spread is averaged over n; use n - 1, as a tensor's `.std()` does": losses.std(correction=0) / n**0.5,
     }
-    reason = next((why for wrong, why in known.items() if abs(error - wrong) < 1e-3), "")
-    if abs(error - spread / n**0.5) > 1e-3:
-        raise Wrong(f"the standard error of 1, 2, 3 and 6 is 1.08, not {error:.4g}" + (f": {reason}" if reason else ""))
+    try:
+        SameValue(losses.std() / n**0.5, mistakes, rel_tol=1e-3)(error)
+    except Wrong as why:
+        raise Wrong(f"the standard error of 1, 2, 3 and 6 is 1.08; {why}") from None
 
 
 estimate = Exercise(
@@ -285,24 +276,23 @@ estimate = Exercise(
     """,
 )
 
-_CURVES = SameValue(
-    "4132",
-    mistakes={
-        "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
-        "heart?": "3142",
-        "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
-    },
-)
-
 curves = Exercise(
     name="curves",
     title="Which program made which curve?",
     difficulty=2,
     minutes=6,
-    check=lambda answer: _CURVES(_compact(answer)),
+    check=SameValue(
+        "4132",
+        mistakes={
+            "A and C both go to zero. Which task is easier: to repeat the letter you see, or to learn 512 answers by "
+            "heart?": "3142",
+            "look at the validation losses of B and D: one of them learned, the other only got pushed around": "4231",
+        },
+        read=lambda answer: "".join(filter(str.isdigit, str(answer))),  # "4, 1" and [4, 1] are "41"
+    ),
     hints=(
         "Two programs reach almost 0. What makes a task that easy?",
-        "Copying the input is the easiest of all. Learning one batch by heart takes longer, and its dot is very high.",
+        "Copying the input is easiest of all. Learning one batch by heart takes longer, and new plays surprise it.",
         "Without `zero_grad` each step also repeats all earlier gradients: it lurches on in old directions.",
     ),
     solution="""

@@ -1,15 +1,13 @@
 """Lesson 04: what is a gradient, and what does its sign say?"""
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lessons import Exercise, SameAs, Wrong, quizzes
+from course.lessons import Exercise, SameAs, SameSteps, Wrong, defined, quizzes
 from course.prediction import Prediction
 from gptlib.config import GPTConfig, TrainConfig
-from gptlib.dataset import Dataset, make_batch, sample_offsets
+from gptlib.dataset import Dataset
 from gptlib.events import TrainStep
 from gptlib.model import GPT
 from gptlib.trainer import Trainer
@@ -48,47 +46,37 @@ def _tiny_model() -> tuple[GPT, Tensor, Tensor]:
         return model, *torch.randint(7, (2, 6, 4))
 
 
-def _flat(model: GPT) -> Tensor:
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
+_STEP = """
+    import torch
+
+    def step_downhill(model, x, y, learning_rate):
+        loss = model(x, y)[1]
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                p -= learning_rate * p.grad
+                p.grad = None
+        return loss.item()
+"""
 
 
-def _gradient(model: GPT, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    trial = copy.deepcopy(model)
-    trial.zero_grad()
-    loss = trial(x, y)[1]
-    loss.backward()
-    return loss.item(), torch.cat([p.grad.flatten() for p in trial.parameters()])
-
-
-def _check_step_downhill(step_downhill) -> None:
-    """Two steps of the learner's on a tiny GPT: the first thing that is wrong is said with its likely cause."""
+def _two_steps(step_downhill) -> dict[str, Tensor | float]:
+    """All weights after a step, and its loss."""
     model, x, y = _tiny_model()
-    rate, earlier = 0.1, torch.zeros(())
-    for number in ("first", "second"):
-        before, (loss, gradient) = _flat(model), _gradient(model, x, y)
+    found = {}
+    for which in ("first", "second"):
         try:
-            answer = step_downhill(model, x, y, rate)
+            loss = step_downhill(model, x, y, 0.1)
         except Wrong as error:
             if "NoneType" not in str(error):
                 raise
             told = "is `backward` missing? Or has `model.zero_grad()`, in the loop, cleared the slopes of all weights?"
             raise Wrong(f"{error}. A `p.grad` is None: {told}") from None
-        moved = _flat(model) - before
-        known = {
-            "no weight has moved: call `backward`, and change `p` in place with `-=`": torch.zeros_like(moved),
-            "that goes uphill: a positive gradient means that the loss rises with the weight": rate * gradient,
-            "`learning_rate` plays no part in that; it says how far to go": -gradient,
-            "the size of the gradient is lost there, only its sign is left": -rate * gradient.sign(),
-            "the gradient of the step before is still in there: nothing has cleared `p.grad`": (
-                -rate * (gradient + earlier)
-            ),
-        }
-        if not torch.allclose(moved, -rate * gradient, rtol=1e-6, atol=1e-12):
-            reason = next((why for why, wrong in known.items() if torch.allclose(moved, wrong, atol=1e-12)), "")
-            raise Wrong(f"the {number} step: {reason or 'the weights have not moved by -learning_rate * gradient'}")
-        if not isinstance(answer, (int, float)) or abs(answer - loss) > 1e-6:
-            raise Wrong("the step is right, but return the loss before it as a number: `loss.item()`")
-        earlier = gradient
+        if not isinstance(loss, (int, float)):
+            raise Wrong("return the loss as a number: `loss.item()`")
+        found[f"the {which} step: the farthest weight"] = torch.cat([p.detach().flatten() for p in model.parameters()])
+        found[f"the weights are right after the {which} step; the loss before it"] = loss
+    return found
 
 
 step_downhill = Exercise(
@@ -96,24 +84,24 @@ step_downhill = Exercise(
     title="One step downhill",
     difficulty=1,
     minutes=6,
-    check=_check_step_downhill,
+    check=SameSteps(
+        _two_steps,
+        want=lambda: _two_steps(defined(_STEP)),
+        solution=_STEP,
+        mistakes={
+            "no weight has moved: call `backward`, and change `p` in place with `-=`": ("p -=", "_ ="),
+            "that goes uphill: a positive gradient means that the loss rises with the weight": ("p -=", "p +="),
+            "`learning_rate` plays no part in that; it says how far to go": ("learning_rate * ", ""),
+            "the size of the gradient is lost there, only its sign is left": ("* p.grad", "* p.grad.sign()"),
+            "the gradient of the step before is still in there: clear `p.grad`": ("p.grad = None", "pass"),
+        },
+    ),
     hints=(
         "Which call finds all slopes and writes them into `.grad`?",
         "Each weight goes against its own slope: minus, and `learning_rate` times the slope.",
         "`loss.backward()`, then `p -= learning_rate * p.grad`, then `p.grad = None`.",
     ),
-    solution="""
-        import torch
-
-        def step_downhill(model, x, y, learning_rate):
-            loss = model(x, y)[1]
-            loss.backward()
-            with torch.no_grad():
-                for p in model.parameters():
-                    p -= learning_rate * p.grad
-                    p.grad = None
-            return loss.item()
-    """,
+    solution=_STEP,
     starter="""
         def step_downhill(model, x, y, learning_rate):
             loss = model(x, y)[1]
@@ -237,51 +225,44 @@ logits_gradient = Exercise(
 )
 
 
-def _adamw(g, p, m, v, t, rate, **change):
-    """AdamW's step, or one with a typical mistake in it."""
-    beta1, beta2, decay = 0.9, 0.99, 0.1
-    m = beta1 * m + (change.get("share", 1 - beta1)) * g
-    v = beta2 * v + (1 - change.get("beta_of_v", beta2)) * (g if change.get("no_square") else g * g)
-    m_hat, v_hat = (m, v) if change.get("uncorrected") else (m / (1 - beta1**t), v / (1 - beta2**t))
-    step = (g if change.get("no_mean") else m_hat) / ((v_hat if change.get("no_root") else v_hat.abs() ** 0.5) + 1e-8)
-    step = -step if change.get("uphill") else step
-    return p - rate * (step + (0 if change.get("no_decay") else decay * p)), m, v
+_ADAMW = """
+    def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * grad * grad
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
+        return p - rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * p), m, v
+"""
 
 
-_ADAMW_MISTAKES = {
-    "that goes uphill": {"uphill": True},
-    "the new gradient counts `1 - beta1` in the mean, so that both parts together make a whole": {"share": 1.0},
-    "`v` is the mean of the squares: `grad * grad`": {"no_square": True},
-    "`v` has a beta of its own: `1 - beta2`": {"beta_of_v": 0.9},
-    "`v_hat` is a square, so take its root: `v_hat.sqrt()`": {"no_root": True},
-    "the means start at 0 and are too small at first: divide them by `1 - beta**t`": {"uncorrected": True},
-    "the weight decay is missing: `decay * p` pulls every weight toward 0": {"no_decay": True},
-    "the step follows the mean of the gradients, `m_hat`, not the last one": {"no_mean": True},
-}
-
-
-def _check_adamw(adamw_step) -> None:
-    """Five steps of the learner's, beside torch.optim.AdamW with the same gradients."""
+def _weights_and_gradients() -> tuple[Tensor, Tensor]:
+    """Four weights, and their gradients in five steps."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        start, gradients = torch.randn(4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
-    p = start.clone().requires_grad_()
-    optimizer = torch.optim.AdamW([p], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
-    mine, m, v = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
-    wrong = {reason: (start, m, v) for reason in _ADAMW_MISTAKES}
-    for t, g in enumerate(gradients, 1):
-        p.grad = g.clone()
-        optimizer.step()
-        answer = adamw_step(mine.clone(), g.clone(), m.clone(), v.clone(), t, 0.01)
+        return torch.randn(4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+
+
+def _five_steps(adamw_step) -> dict[str, Tensor]:
+    """Where the four weights are after each step."""
+    p, gradients = _weights_and_gradients()
+    m, v, found = torch.zeros_like(p), torch.zeros_like(p), {}
+    for t, grad in enumerate(gradients, 1):
+        answer = adamw_step(p.clone(), grad.clone(), m.clone(), v.clone(), t, 0.01)
         if not isinstance(answer, (tuple, list)) or len(answer) != 3:
             raise Wrong("return three things: the new `p`, `m` and `v`")
-        mine, m, v = (part.detach() for part in answer)
-        for why, change in _ADAMW_MISTAKES.items():
-            wrong[why] = _adamw(g, *wrong[why], t, 0.01, **change)
-        if not torch.allclose(mine, p.detach(), rtol=1e-9, atol=1e-9):
-            reason = next((why for why, (other, *_) in wrong.items() if torch.allclose(mine, other, atol=1e-9)), "")
-            far = (mine - p.detach()).abs().max().item()
-            raise Wrong(f"after step {t}, `p` is {far:.1g} away from PyTorch's" + (f": {reason}" if reason else ""))
+        p, m, v = (part.detach() for part in answer)
+        found[f"after step {t}, `p`"] = p
+    return found
+
+
+def _five_of_pytorch() -> dict[str, Tensor]:
+    p, gradients = _weights_and_gradients()
+    found = {}
+    optimizer = torch.optim.AdamW([p.requires_grad_()], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+    for t, p.grad in enumerate(gradients, 1):
+        optimizer.step()
+        found[f"after step {t}, `p`"] = p.detach().clone()
+    return found
 
 
 adamw_step = Exercise(
@@ -289,20 +270,28 @@ adamw_step = Exercise(
     title="AdamW, equal to PyTorch's",
     difficulty=2,
     minutes=10,
-    check=_check_adamw,
+    check=SameSteps(
+        _five_steps,
+        want=_five_of_pytorch,
+        solution=_ADAMW,
+        mistakes={
+            "that goes uphill": ("(m_hat /", "(-m_hat /"),
+            "the new gradient counts `1 - beta1` in the mean, so that both parts make a whole": ("(1 - beta1) * ", ""),
+            "`v` is the mean of the squares: `grad * grad`": ("* grad * grad", "* grad"),
+            "`v` has a beta of its own: `1 - beta2`": ("(1 - beta2) *", "(1 - beta1) *"),
+            "`v_hat` is a square, so take its root: `v_hat.sqrt()`": ("v_hat.sqrt()", "v_hat"),
+            "`m` starts at 0 and is too small at first: divide it by `1 - beta1**t`": (" / (1 - beta1**t)", ""),
+            "`v` starts at 0 and is too small at first: divide it by `1 - beta2**t`": (" / (1 - beta2**t)", ""),
+            "the weight decay is missing: `decay * p` pulls every weight toward 0": (" + decay * p", ""),
+            "the step follows the mean of the gradients, `m_hat`, not the last one": ("(m_hat /", "(grad /"),
+        },
+    ),
     hints=(
         "Both means work alike: most of the old mean, and a little of what is new. The two parts add up to 1.",
         "After t steps a mean that started at 0 holds only `1 - beta**t` of what it should. Divide by that.",
         "`m_hat / (v_hat.sqrt() + 1e-8)` is the step, and `decay * p` is added to it.",
     ),
-    solution="""
-        def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
-            m = beta1 * m + (1 - beta1) * grad
-            v = beta2 * v + (1 - beta2) * grad * grad
-            m_hat = m / (1 - beta1**t)
-            v_hat = v / (1 - beta2**t)
-            return p - rate * (m_hat / (v_hat.sqrt() + 1e-8) + decay * p), m, v
-    """,
+    solution=_ADAMW,
     starter="""
         def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
             m = beta1 * m + ...  # the mean of the gradients
@@ -313,75 +302,69 @@ adamw_step = Exercise(
     """,
 )
 
-_TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 _SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 12}
 _PLAIN = {"learning_rate": 1e-2, "warmup_iters": 0, "schedule": "constant", "grad_clip": 0.0, "weight_decay": 0.0}
 _QUIET = {"eval_interval": 1000, "eval_iters": 1, "log_interval": 1, "device": "cpu"}
 
+_TRAIN = """
+    import torch
+    from gptlib import GPT
+    from gptlib.dataset import make_batch, sample_offsets
 
-def _loop(data, config, *, clear=True, key=lambda step: step, **adamw):
-    """The training loop, or one with a typical mistake in it."""
-    generator = torch.Generator().manual_seed(config.seed)
-    model, losses = GPT(config.model_config(data.vocab_size), generator), []
-    settings = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "weight_decay": 0.0} | adamw
-    optimizer = torch.optim.AdamW(model.parameters(), **settings)
-    for step in range(config.max_iters):
-        batch_key = (config.seed, 0, key(step))
-        offsets = sample_offsets(data.train, config.block_size, config.batch_size, batch_key)
-        loss = model(*make_batch(data.train, offsets, config.block_size))[1]
-        if clear:
+    def train(data, config):
+        generator = torch.Generator().manual_seed(config.seed)
+        model = GPT(config.model_config(data.vocab_size), generator)
+        betas = (config.beta1, config.beta2)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=0, fused=True
+        )
+        losses = []
+        for step in range(config.max_iters):
+            key = (config.seed, 0, step)
+            offsets = sample_offsets(data.train, config.block_size, config.batch_size, key)
+            x, y = make_batch(data.train, offsets, config.block_size)
+            loss = model(x, y)[1]
             optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+"""
 
 
-_LOOP_MISTAKES = {
-    "the gradients of earlier steps are still in there: call `zero_grad` in each step": {"clear": False},
-    "every step reads the same batch: its number belongs in the key, `(config.seed, 0, step)`": {"key": lambda s: 0},
-    "AdamW's own `betas` are (0.9, 0.999); the Trainer uses `(config.beta1, config.beta2)`": {"betas": (0.9, 0.999)},
-    "AdamW decays weights by 0.01 unless you say `weight_decay=0`": {"weight_decay": 0.01},
-    "AdamW takes 0.001 unless you say `lr=config.learning_rate`": {"lr": 1e-3},
-    "that goes uphill": {"maximize": True},
-    "the weights never move: does the optimizer `step`?": {"lr": 0.0},
-}
+def _two_runs() -> list[tuple[Dataset, TrainConfig]]:
+    data = Dataset.from_text("the quick brown fox jumps over the lazy dog. " * 40)
+    return [(data, TrainConfig(**_SMALL, **_PLAIN, **_QUIET, seed=seed)) for seed in (1337, 7)]
 
 
-def _check_train(train) -> None:
-    """The learner's losses beside the Trainer's, for two seeds: equal to 1e-5, or bit for bit with `fused=True`."""
-    data = Dataset.from_text(_TEXT)
-    with torch.random.fork_rng():
-        for seed in (1337, 7):
-            config = TrainConfig(**_SMALL, **_PLAIN, **_QUIET, seed=seed)
-            wants = [event.loss for event in Trainer(config, data) if isinstance(event, TrainStep)]
+def _losses(train) -> dict[str, float]:
+    """What the learner's loop returns, for two seeds in a row."""
+    found = []
+    for data, config in _two_runs():
+        with torch.random.fork_rng():
             got = train(data, config)
-            if hasattr(got, "tolist"):
-                got = got.tolist()
-            if not isinstance(got, (list, tuple)) or len(got) != len(wants):
-                raise Wrong(f"return a list of {len(wants)} losses, one for each of `config.max_iters` steps")
-            if not all(isinstance(loss, (int, float)) for loss in got):
-                raise Wrong("the losses should be plain numbers: `loss.item()`")
-            _compare(got, wants, data, config)
+        got = got.tolist() if hasattr(got, "tolist") else got
+        if not isinstance(got, (list, tuple)) or len(got) != config.max_iters:
+            raise Wrong(f"return a list of {config.max_iters} losses, one for each of `config.max_iters` steps")
+        if not all(isinstance(loss, (int, float)) for loss in got):
+            raise Wrong("the losses should be plain numbers: `loss.item()`")
+        found += got
+    return _named(found)
 
 
-def _compare(got, wants, data, config) -> None:
-    step = next((i for i, (a, b) in enumerate(zip(got, wants, strict=True)) if not abs(a - b) < 1e-5), None)
-    if step is None:
-        return
-    if step == 0:
-        if config.seed != 1337:
-            reason = "with seed 1337 all was well. Use `config.seed`, for the weights and for the batches"
-        elif abs(got[0] - _loop(data, config, key=lambda step: step + 1)[0]) < 1e-5:
-            reason = "other windows: the key of a training batch is `(config.seed, 0, step)`, from step 0 on"
-        else:
-            reason = "other first weights (the generator and its seed?) or another batch (its key, its two sizes?)"
-        raise Wrong(f"with seed {config.seed}, the first loss is {got[0]:.4f}, not {wants[0]:.4f}: {reason}")
-    reason = "is it AdamW, with rate, betas and weight decay as above?"
-    for why, change in _LOOP_MISTAKES.items():
-        if all(abs(a - b) < 1e-5 for a, b in zip(got, _loop(data, config, **change), strict=True)):
-            reason = why
-    raise Wrong(f"the losses agree until step {step}; then {got[step]:.4f}, not {wants[step]:.4f}: {reason}")
+def _named(losses: list[float]) -> dict[str, float]:
+    """Where to look, if this loss is the first one to differ."""
+    steps = _SMALL["max_iters"]
+    names = [f"the losses before are right, that of step {i % steps} (AdamW, as above?)" for i in range(2 * steps)]
+    names[0] = "the very first loss (other first weights, or another batch?)"
+    names[steps] = "with seed 1337 all was well (do you use `config.seed`, twice?); with seed 7, the first loss"
+    names[steps + 1 :] = [f"with seed 7, {name}" for name in names[steps + 1 :]]
+    return dict(zip(names, losses, strict=True))
+
+
+def _losses_of_the_trainer() -> dict[str, float]:
+    events = [event for data, config in _two_runs() for event in Trainer(config, data)]
+    return _named([event.loss for event in events if isinstance(event, TrainStep)])
 
 
 train = Exercise(
@@ -389,7 +372,22 @@ train = Exercise(
     title="A training loop of your own, equal to the Trainer's",
     difficulty=3,
     minutes=20,
-    check=_check_train,
+    check=SameSteps(
+        _losses,
+        want=_losses_of_the_trainer,
+        solution=_TRAIN,
+        mistakes={
+            "the gradients of earlier steps are still in there: call `zero_grad`": ("optimizer.zero_grad()", "pass"),
+            "every step reads the same batch: its number belongs in the key": ("0, step)", "0, 0)"),
+            "other windows: the number of the first step is 0": ("0, step)", "0, step + 1)"),
+            "AdamW's own `betas` are (0.9, 0.999); take `(config.beta1, config.beta2)`": (" betas=betas,", ""),
+            "AdamW decays weights by 0.01 unless you say `weight_decay=0`": (" weight_decay=0,", ""),
+            "AdamW takes 0.001 unless you say `lr=config.learning_rate`": (" lr=config.learning_rate,", ""),
+            "that goes uphill": ("fused=True", "maximize=True"),
+            "the weights never move: does the optimizer `step`?": ("optimizer.step()", "pass"),
+        },
+        rel_tol=3e-6,  # without `fused`, sums are added in another order
+    ),
     hints=(
         "In this order: generator, model, optimizer, an empty list; then the loop over `range(config.max_iters)`.",
         "In the loop: a batch, the loss, `zero_grad`, `backward`, `step`, and `loss.item()` into the list. The batch: "
@@ -397,30 +395,7 @@ train = Exercise(
         "`torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(config.beta1, config.beta2), "
         "weight_decay=0, fused=True)`.",
     ),
-    solution="""
-        import torch
-        from gptlib import GPT
-        from gptlib.dataset import make_batch, sample_offsets
-
-        def train(data, config):
-            generator = torch.Generator().manual_seed(config.seed)
-            model = GPT(config.model_config(data.vocab_size), generator)
-            betas = (config.beta1, config.beta2)
-            optimizer = torch.optim.AdamW(
-                model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=0, fused=True
-            )
-            losses = []
-            for step in range(config.max_iters):
-                key = (config.seed, 0, step)
-                offsets = sample_offsets(data.train, config.block_size, config.batch_size, key)
-                x, y = make_batch(data.train, offsets, config.block_size)
-                loss = model(x, y)[1]
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-            return losses
-    """,
+    solution=_TRAIN,
 )
 
 EXERCISES = [step_downhill, gradient_by_hand, logits_gradient, adamw_step, train]
