@@ -211,10 +211,8 @@ def describe(value: Any) -> str:
     """A value in a few words that are the same in every run."""
     if isinstance(value, (float, np.floating)):
         return f"{value:.5g}"
-    if value is None or isinstance(value, (bool, int, np.integer)):
+    if value is None or isinstance(value, (bool, int, np.integer, bytes)):
         return str(value)
-    if isinstance(value, bytes):
-        return repr(value)
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:59] + "…")
     if isinstance(value, (list, tuple)):
