@@ -24,7 +24,6 @@ SLOW = (
     "test_museum",
     "test_plays",
     "test_step_costs",
-    "test_figures_01",
     "test_figures_06",
     "test_figures_07",
     "test_probes_accumulation",
