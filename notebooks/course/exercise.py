@@ -211,10 +211,8 @@ def describe(value: Any) -> str:
     """A value in a few words that are the same in every run."""
     if isinstance(value, (float, np.floating)):
         return f"{value:.5g}"
-    if value is None or isinstance(value, (bool, int, np.integer)):
+    if value is None or isinstance(value, (bool, int, np.integer, bytes)):
         return str(value)
-    if isinstance(value, bytes):
-        return repr(value)
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:59] + "…")
     if isinstance(value, (list, tuple)):
@@ -372,14 +370,21 @@ class SameSteps:
 
     def __call__(self, answer: Callable) -> None:
         """Raise `Wrong` for the first step that is not the same; with the reason, if it is a known mistake."""
-        got, wants = self.steps(answer), self.want()
+        got, wants = self.steps(answer), self._wants
         first = next((name for name, want in wants.items() if not same(got[name], want, self.rel_tol)), None)
         if first is None:
             return
-        wrongs = ((why, self.steps(defined(changed(self.solution, *change)))) for why, change in self.mistakes.items())
-        reason = next((f": {why}" for why, wrong in wrongs if same(got, wrong, self.rel_tol)), "")
+        reason = next((f": {why}" for why, wrong in self._wrongs.items() if same(got, wrong, self.rel_tol)), "")
         off = np.abs(_array(got[first]) - _array(wants[first])).max()
         raise Wrong(f"{first} is off by {off:.2g}{reason}")
+
+    @functools.cached_property
+    def _wants(self) -> dict[str, Any]:
+        return self.want()
+
+    @functools.cached_property
+    def _wrongs(self) -> dict[str, dict[str, Any]]:
+        return {why: self.steps(defined(changed(self.solution, *new))) for why, new in self.mistakes.items()}
 
 
 def changed(source: str, old: str, new: str) -> str:
