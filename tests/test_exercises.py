@@ -405,7 +405,7 @@ def test_widgets_are_imported_only_to_be_shown():
     assert "course.quiz" in loaded and not {"ipywidgets", "IPython", "matplotlib"} & set(loaded)
 
 
-# --- answers that do not end, and hints beside a verdict ---------------------------------------------------
+# --- answers that do not end ---------------------------------------------------
 
 
 def endless(x):
@@ -413,8 +413,9 @@ def endless(x):
         pass
 
 
-def test_an_answer_that_loops_forever_is_stopped_with_a_sentence():
-    card = exercise(seconds=0.2).check(endless)
+def test_an_answer_that_loops_forever_is_stopped_with_a_sentence(monkeypatch):
+    monkeypatch.setattr("course.exercise.PATIENCE", 0.2)
+    card = exercise().check(endless)
     assert card.outcome == Outcome.WRONG and "still at work after 0.2 s" in card.text
 
 
@@ -423,13 +424,3 @@ def test_an_interrupted_answer_is_a_sentence_too():
         raise KeyboardInterrupt
 
     assert "interrupted" in exercise().check(interrupted).text
-
-
-def test_a_hint_in_the_same_cell_shows_the_verdict_too(monkeypatch):
-    double = exercise()
-    monkeypatch.setattr("course.exercise.current_execution", lambda: 7)
-    double.check(lambda x: x)
-    shown = repr(double.hint())
-    assert shown.startswith("wrong: ") and "hint: 1 of" in shown
-    monkeypatch.setattr("course.exercise.current_execution", lambda: 8)
-    assert repr(double.hint()).startswith("hint: ")

@@ -21,7 +21,7 @@ IMPORTS = "import numpy as np, torch\nfrom torch import nn\nimport torch.nn.func
 @pytest.fixture
 def pieces():
     about = {"title": "Times", "difficulty": 1, "minutes": 1, "hints": ("think",)}
-    mistakes = {"squared": ("2 * x", "x * x"), "halved": ("2 * x", "x / 2")}
+    mistakes = {"squared": [("2 * x", "x * x")], "halved": [("2 * x", "x / 2")]}
     return Piece(twice, probe=lambda f: f(3), mistakes=mistakes, **about), Piece(four, probe=lambda f: f(3), **about)
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from importlib.util import find_spec
 from pathlib import Path
 
 # gptlib itself is imported only where the packages that it needs are known to be there.
@@ -50,10 +49,9 @@ def _packages() -> Iterator[Finding]:
         return
     for name in [*needed, "ipykernel"]:
         try:
-            found = version(name) if find_spec(name) else ""
-        except (PackageNotFoundError, ValueError):
-            found = ""
-        yield Finding(name, found or "missing", "" if found else f"pip install -c constraints.txt {name}")
+            yield Finding(name, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "missing", f"pip install -c constraints.txt {name}")
 
 
 def _torch() -> Iterator[Finding]:
@@ -67,14 +65,12 @@ def _torch() -> Iterator[Finding]:
 
     unused = shutil.which("nvidia-smi") and not torch.cuda.is_available()
     remedy = "pip install --force-reinstall torch  (the build for your driver: see pytorch.org)" if unused else ""
-    yield Finding(
-        "cuda", f"torch has {torch.version.cuda or 'none'}" + (": the GPU is not used" if unused else ""), remedy
-    )
+    found = f"torch has {torch.version.cuda or 'none'}" + (": the GPU is not used" if unused else "")
+    yield Finding("cuda", found, remedy)
     device = pick_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     yield Finding("device", f"{device.type} ({name}, {torch.get_num_threads()} torch threads)")
-    dtype = str(pick_dtype("auto", device)).removeprefix("torch.")
-    yield Finding("dtype", f"{dtype}, by dtype = 'auto'")
+    yield Finding("dtype", f"{pick_dtype('auto', device)}, by dtype = 'auto'".removeprefix("torch."))
     ram = psutil.virtual_memory()
     free, total = torch.cuda.mem_get_info() if device.type == "cuda" else (ram.available, ram.total)
     yield Finding("memory", f"{free / GIB:.1f} GiB free of {total / GIB:.1f}")
@@ -82,16 +78,13 @@ def _torch() -> Iterator[Finding]:
 
 def _kernel() -> Finding:
     """Whether the notebooks' kernel is this Python."""
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-    from traitlets import TraitError
+    from jupyter_client.kernelspec import KernelSpecManager
 
     remedy = f"{sys.executable} -m ipykernel install --sys-prefix"
     try:
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    except NoSuchKernel:
-        return Finding("kernel", "there is no kernel python3", remedy)
-    except (OSError, ValueError, LookupError, TypeError, TraitError) as error:
-        return Finding("kernel", f"its kernel.json cannot be read ({type(error).__name__})", remedy)
+    except Exception as error:  # there is none, or its kernel.json holds something else
+        return Finding("kernel", f"there is no kernel python3 that can be read ({type(error).__name__})", remedy)
     found = shutil.which(program) or program
     same = os.path.exists(found) and os.path.samefile(found, sys.executable)
     if program != "python" and not same:  # "python" is whoever starts Jupyter
@@ -99,19 +92,9 @@ def _kernel() -> Finding:
     return Finding("kernel", "python3 is this Python")
 
 
-def main() -> None:
-    """Print all findings; the exit code is 1 if one of them needs mending."""
+if __name__ == "__main__":
     ill = False
     for finding in examine():
         print(finding, flush=True)
         ill |= bool(finding.remedy)
     sys.exit(ill)
-
-
-if __name__ == "__main__":
-    try:
-        from gptlib.errors import run_cli
-    except (ImportError, OSError):  # main says which package it needs
-        main()
-    else:
-        run_cli(main)

@@ -7,7 +7,6 @@ import html
 import inspect
 import random
 import re
-import sys
 import textwrap
 import threading
 import time
@@ -54,7 +53,6 @@ class Exercise:
         hints: up to three, each says more than the last.
         solution: source code that defines `name`.
         starter: source code that the learner starts from, if it is more than `...`.
-        seconds: how long a check may take before it is stopped.
     """
 
     def __init__(
@@ -68,25 +66,17 @@ class Exercise:
         hints: Sequence[str],
         solution: str,
         starter: str = "",
-        seconds: float = PATIENCE,
     ):
         self.name, self.title, self.difficulty, self.minutes, self.hints = name, title, difficulty, minutes, hints
         self.checker, self.solution_source, self.starter = check, _source(solution), _source(starter)
-        self.seconds = seconds
         self._hints_shown = 0
-        self._checked: tuple[int, Card] | None = None  # in which cell, and what came of it
 
     def check(self, answer: Any) -> "Card":
         """Try the answer out: not attempted, wrong (why) or right."""
-        card = self._verdict(answer)
-        self._checked = current_execution(), card
-        return card
-
-    def _verdict(self, answer: Any) -> "Card":
         try:
             if _has_blank(answer):
                 raise _NotAttempted(f"`{self.name}` is still blank: write it, run its cell, then check again")
-            with time_limit(self.seconds):
+            with time_limit(PATIENCE):
                 verdict = self.checker(watch(answer, self.name) if inspect.isroutine(answer) else answer)
             if isinstance(verdict, Wrong):
                 raise verdict
@@ -103,11 +93,7 @@ class Exercise:
         """The next hint; after the last one, the last one again."""
         self._hints_shown = min(self._hints_shown + 1, len(self.hints))
         last = ", the last" if self._hints_shown == len(self.hints) else ""
-        above = ()  # a check in the same cell, whose card only the end of the cell could have shown
-        if self._checked and self._checked[0] == current_execution() is not None:
-            above = (self._checked[1],)
-        text = self.hints[self._hints_shown - 1]
-        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", text, above=above)
+        return Card("hint", f"{self._hints_shown} of {len(self.hints)}{last}", self.hints[self._hints_shown - 1])
 
     def solution(self) -> "Card":
         """One way to do it."""
@@ -128,13 +114,6 @@ class Exercise:
 def _source(text: str) -> str:
     """A piece of source code, as it would stand in a cell of its own."""
     return textwrap.dedent(text).strip()
-
-
-def current_execution() -> int | None:
-    """The number of the notebook cell that runs now; None outside a notebook."""
-    if "IPython" not in sys.modules:
-        return None
-    return getattr(sys.modules["IPython"].get_ipython(), "execution_count", None)
 
 
 # --- the learner's code, called with care -----------------------------------------------------------
@@ -437,7 +416,6 @@ class Card:
     title: str
     text: str = ""
     code: str = ""
-    above: tuple["Card", ...] = ()  # shown first
 
     @property
     def outcome(self) -> Outcome | None:
@@ -445,7 +423,7 @@ class Card:
         return Outcome(self.kind) if self.kind in list(Outcome) else None
 
     def __repr__(self) -> str:
-        lines = [*map(repr, self.above), f"{self.kind}: {self.title}", self.text, self.code]
+        lines = [f"{self.kind}: {self.title}", self.text, self.code]
         return "\n".join(line for line in lines if line)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -459,8 +437,7 @@ class Card:
             parts.append(f"<br>{marked_up(self.text)}")
         if self.code:
             parts.append(f'<pre style="margin:6px 0;color:inherit;background:none">{html.escape(self.code)}</pre>')
-        above = "".join(card._repr_mimebundle_()["text/html"] for card in self.above)
-        return {"text/plain": repr(self), "text/html": f'{above}<div style="{style}">{"".join(parts)}</div>'}
+        return {"text/plain": repr(self), "text/html": f'<div style="{style}">{"".join(parts)}</div>'}
 
 
 def marked_up(text: str) -> str:

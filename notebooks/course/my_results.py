@@ -6,7 +6,7 @@ from typing import Any
 
 from course import progress
 from course.shown import table
-from gptlib.files import atomic_write
+from gptlib.files import atomic_write, read_json
 
 
 class Results:
@@ -15,17 +15,13 @@ class Results:
     def __init__(self) -> None:
         place = progress.progress_file()
         self.path = place and place.with_name("my_gpt.json")
-        try:
-            self.rows = json.loads(self.path.read_text(encoding="utf-8")) if self.path else []
-        except (OSError, ValueError):  # the first time, or a file that is no good
-            self.rows = []
+        self.rows = (self.path and read_json(self.path)) or []
 
     def add(self, **row: Any) -> "Results":
         """Add a run; the same one again takes the place of its old row."""
         names = ("text", "change", "steps")
         self.rows = [old for old in self.rows if any(old.get(name) != row.get(name) for name in names)] + [row]
         if self.path:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(self.path, json.dumps(self.rows, indent=1, ensure_ascii=False, default=float) + "\n")
         return self
 

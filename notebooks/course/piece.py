@@ -1,8 +1,10 @@
 """Exercises that build on each other: a notebook goes on with the learner's pieces, and ours where one is missing."""
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ class Piece(Exercise):
     Args:
         ours: our function or class, whose source is the solution.
         probe: called with an answer, returns what must come out the same for theirs and for ours.
-        mistakes: reason -> (old, new), the change to our source that makes this mistake.
+        mistakes: reason -> [(old, new), ...], the changes to our source that make this mistake.
         needs: what else the solution has to show.
     """
 
@@ -25,7 +27,7 @@ class Piece(Exercise):
         ours: Callable,
         *,
         probe: Callable[[Any], Any],
-        mistakes: Mapping[str, tuple[str, str]] | None = None,
+        mistakes: Mapping[str, Sequence[tuple[str, str]]] | None = None,
         needs: Sequence[Callable] = (),
         **parts: Any,
     ):
@@ -34,6 +36,7 @@ class Piece(Exercise):
         self.program = vars(sys.modules[ours.__module__])
         self.probe, self.mistakes = probe, mistakes or {}
         self.mine = False
+        self._ours: dict[str, Any] = {}  # what the probe sees of ours, as it is ("") and with each mistake
 
     def use(self, answer: Any) -> Any:
         """Check the answer, show what came of it, and return it, or ours if it is not right yet."""
@@ -48,10 +51,12 @@ class Piece(Exercise):
 
     def with_mistake(self, reason: str) -> str:
         """Our source with this mistake in it."""
-        old, new = self.mistakes[reason]
-        if old not in self.solution_source:
-            raise ValueError(f"{self.name} has no {old!r} in it")
-        return self.solution_source.replace(old, new)
+        source = self.solution_source
+        for old, new in self.mistakes[reason]:
+            if old not in source:
+                raise ValueError(f"{self.name} has no {old!r} in it")
+            source = source.replace(old, new)
+        return source
 
     def run(self, source: str, names: dict[str, Any]) -> Any:
         """What source code defines, run where `names` are, as if it were in a cell there."""
@@ -63,20 +68,50 @@ class Piece(Exercise):
         """Raise `Wrong` unless the answer's probe is ours; with the reason, if it is that of a known mistake."""
         self._lend(_names_of(answer))
         with torch.random.fork_rng([]):
-            got, want = self.probe(answer), self.probe(self.program[self.name])
+            got, want = self.probe(answer), self._seen_of_ours()
             if same(got, want):
                 return
             for reason in self.mistakes:
-                if same(got, self.probe(self.run(self.with_mistake(reason), {}))):
+                if same(got, self._seen_of_ours(reason)):
                     raise Wrong(reason)
         if describe(got) != describe(want):
             raise Wrong(f"it gives {describe(got)}, not {describe(want)}")
-        raise Wrong("given the same, it does not give what ours gives: compare line by line")
+        raise Wrong(
+            f"given the same input, its numbers are not those of ours: compare with `lesson.{self.name}.solution()`"
+        )
+
+    def _seen_of_ours(self, mistake: str = "") -> Any:
+        if mistake not in self._ours:
+            part = self.run(self.with_mistake(mistake), {}) if mistake else self.program[self.name]
+            self._ours[mistake] = self.probe(part)
+        return self._ours[mistake]
 
     def _lend(self, names: dict[str, Any]) -> None:
         """Give code what it may use and nobody has written yet: imports, and other pieces."""
         for name, value in self.program.items():
             names.setdefault(name, value)
+
+
+def read_pieces(path: Path) -> dict[str, dict[str, Any]]:
+    """Name -> title, difficulty, minutes, hints and mistakes of each piece in a text file.
+
+    A section is a heading, hints, and mistakes, each with the changes to our source that make it:
+
+        ## encode ★ 4 minutes: Text in, numbers out
+
+        1. A character's number is its position in `vocab`.
+
+        - `enumerate(vocab)` → `enumerate(vocab, 1)`: the first character has the number 0, not 1
+    """
+    found = {}
+    for section in path.read_text(encoding="utf-8").split("\n## ")[1:]:
+        name, stars, minutes, title = re.match(r"(\w+) (★+) (\d+) minutes: (.+)", section).groups()
+        mistakes = {}
+        for changes, reason in re.findall(r"^- ((?:`[^`]+` → (?:`[^`]+`|nothing)(?:, )?)+): (.+)", section, re.M):
+            mistakes[reason] = re.findall(r"`([^`]+)` → (?:`([^`]+)`|nothing)", changes)
+        hints = re.findall(r"^\d\. (.+)", section, re.M)
+        found[name] = dict(title=title, difficulty=len(stars), minutes=int(minutes), hints=hints, mistakes=mistakes)
+    return found
 
 
 def whose(pieces: Sequence[Piece]) -> Card:

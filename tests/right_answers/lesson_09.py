@@ -147,6 +147,21 @@ def save(path, model, optimizer, step):
     with open(path, "wb") as file:
         torch.save(dict(w=model.state_dict(), o=optimizer.state_dict(), i=step, rng=torch.get_rng_state()), file)
 """
+PAIRS = """
+def rotate(x):
+    T, width = x.shape[-2:]
+    angles = torch.arange(T)[:, None] * 10000.0 ** (-torch.arange(0, width, 2) / width)
+    turn = torch.polar(torch.ones(T, width // 2), angles)
+    return torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2)) * turn).flatten(-2)
+"""
+HALVES = """
+def rotate(x):
+    T, half = x.shape[-2], x.shape[-1] // 2
+    angle = torch.arange(T)[:, None] * 10000.0 ** (-torch.arange(half) / half)
+    cos, sin = angle.cos(), angle.sin()
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
+"""
 RIGHT = {
     "encode": ["lambda text, vocab: torch.tensor([vocab.index(c) for c in text], dtype=torch.long)"],
     "decode": ["lambda tokens, vocab: ''.join([vocab[i] for i in tokens.tolist()])"],
@@ -166,4 +181,5 @@ RIGHT = {
     "evaluate": [NUMPY],
     "save": [SAVE],
     "generate": [SAMPLED],
+    "rotate": [PAIRS, HALVES],
 }

@@ -66,7 +66,12 @@ OWN = {
         (program("save", "model.state_dict()", "model"), "not the objects themselves"),
     ],
     "generate": [(program("generate", "return tokens", "return tokens[:, 1:]"), "shape (2, 61)")],
-    "rotate": [("lambda x: x", "compare")],
+    "rotate": [
+        ("lambda x: x", "grow with the position"),
+        ("lambda x: x[..., :4]", "(1, 2, 12, 4)"),
+        (program("rotate", "a * cos - b * sin", "a * cos + b * sin"), "changes no length"),
+        (program("rotate", "torch.arange(T)", "torch.arange(T) ** 2"), "how far apart"),
+    ],
     "make_muon": [
         ("lambda model, s: torch.optim.AdamW(model.parameters())", "inside the blocks"),
         ("lambda model, s: torch.optim.AdamW(list(model.parameters())[:3])", "every parameter"),
