@@ -23,7 +23,6 @@ SLOW = (
     "test_gpu_benchmark",
     "test_probes_scaling",
     "test_step_costs",
-    "test_figures_01",
     "test_doctor",
     "test_figures_07",
     "test_probes_accumulation",

@@ -372,14 +372,20 @@ class SameSteps:
 
     def __call__(self, answer: Callable) -> None:
         """Raise `Wrong` for the first step that is not the same; with the reason, if it is a known mistake."""
-        got, wants = self.steps(answer), self.want()
+        got, wants = self.steps(answer), _result(self.want)
         first = next((name for name, want in wants.items() if not same(got[name], want, self.rel_tol)), None)
         if first is None:
             return
-        wrongs = ((why, self.steps(defined(changed(self.solution, *change)))) for why, change in self.mistakes.items())
+        wrongs = ((why, _result(self.steps, changed(self.solution, *change))) for why, change in self.mistakes.items())
         reason = next((f": {why}" for why, wrong in wrongs if same(got, wrong, self.rel_tol)), "")
         off = np.abs(_array(got[first]) - _array(wants[first])).max()
         raise Wrong(f"{first} is off by {off:.2g}{reason}")
+
+
+@functools.cache  # the same for every answer
+def _result(function: Callable, source: str = "") -> Any:
+    """What a function gives for what a source code defines, or for nothing."""
+    return function(defined(source)) if source else function()
 
 
 def changed(source: str, old: str, new: str) -> str:

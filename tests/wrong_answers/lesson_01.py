@@ -24,55 +24,22 @@ WRONG_ANSWERS = {
             def merge(tokens, pair):
                 result = []
                 for i in range(len(tokens)):
-                    result.append("".join(pair) if tuple(tokens[i : i + 2]) == pair else tokens[i])
-                return result
-            """,
-            "used again",
-        ),
-        (
-            """
-            def merge(tokens, pair):
-                for i in range(len(tokens) - 1):
-                    if (tokens[i], tokens[i + 1]) == pair:
-                        return [*tokens[:i], pair[0] + pair[1], *tokens[i + 2 :]]
-                return tokens
-            """,
-            "first place",
-        ),
-        (
-            """
-            def merge(tokens, pair):
-                result, i = [], 0
-                while i < len(tokens):
-                    found = tuple(tokens[i : i + 2]) == pair
-                    result.append(pair if found else tokens[i])
-                    i += 2 if found else 1
-                return result
-            """,
-            "as a tuple",
-        ),
-        (
-            """
-            def merge(tokens, pair):
-                result = []
-                for i in range(len(tokens)):
                     result.append(pair[0] + pair[1] if tokens[i + 1] == pair[1] else tokens[i])
                 return result
             """,
             "IndexError",
         ),
+        ("lambda tokens, pair: tokens", "gives"),
     ],
     "by_hand": [
         ('["low", "er", " ", "low", "es", "t"]', "begins with a space"),
         ('["lower", " low", "es", "t"]', "no merge that makes"),
         ('["low", "er", " low", "e", "s", "t"]', "fifth merge"),
         ('["low", "er", " low", "est"]', "no merge joins"),
-        ('["low", "er"]', "second"),
         ('list("lower lowest")', "is not it"),
     ],
     "decode": [
         ("lambda numbers, pieces: b''.join(pieces[n] for n in numbers)", "those are bytes"),
-        ("lambda numbers, pieces: ''.join(pieces[n].decode(errors='replace') for n in numbers)", "two bytes"),
         ("lambda numbers, pieces: ''.join(pieces[n].decode() for n in numbers)", "UnicodeDecodeError"),
         ("lambda numbers, pieces: ''.join(map(chr, numbers))", "gives"),
     ],
@@ -98,17 +65,13 @@ WRONG_ANSWERS = {
     "bug": [
         ("5", "largest count"),
         ("6", "next round"),
-        ("4", "each of them"),
-        ("2", "where one begins"),
-        ("'7'", "what was found"),
-        ("8", "not it"),
+        ("4", "in each round"),
+        ("'7'", "not it"),
     ],
     "better": [
         ('("A", (4.35 - 1.5) / math.log(2))', "cannot be compared"),
         ('("A", (1.5 - 4.35 * 0.3) / math.log(2))', "smaller loss"),
-        ('("A", 4.35 - 1.5)', "per token again"),
         ('("B", 1.5 - 4.35 * 0.3)', "those are nats"),
-        ('("B", (1.5 - 4.35 * 0.3) * math.log(2))', "multiply by ln 2"),
         ('("B", 2.85)', "is not it"),
     ],
 }

@@ -8,19 +8,9 @@ WRONG_ANSWERS = {
         ("('my dear Juliet', 'my dear Romeo')", "already end differently"),
         ("('Romeo' + 70 * '.', 'Juliet' + 70 * '.')", "the model with 64 cannot see that"),
     ],
-    "cut_window": [
-        ("lambda t, s, T: (t[s : s + T], t[s : s + T])", "one further on"),
-        ("lambda t, s, T: (t[s + 1 : s + T + 1], t[s : s + T])", "changed places"),
-        ("lambda t, s, T: (t[s : s + T][:-1], t[s : s + T][1:])", "block_size + 1 tokens"),
-        ("lambda t, s, T: (t[s : s + T], t[s + T])", "every position has a target"),
-        ("lambda t, s, T: (t[:T], t[1 : T + 1])", "gives"),
-        ("lambda t, s, T: t[s : s + T]", "gives"),
-    ],
     "causal_mask": [
         ("lambda size: torch.ones(size, size, dtype=torch.bool).tril(-1)", "nothing to look at"),
         ("lambda size: torch.ones(size, size, dtype=torch.bool).triu()", "swap row and column"),
-        ("lambda size: torch.ones(size, size)", "everybody look everywhere"),
-        ("lambda size: np.eye(size)", "itself only"),
         ("lambda size: torch.ones(size, size).triu(1)", "what is forbidden"),
         ("lambda size: torch.zeros(size, size)", "gives"),
     ],
@@ -58,14 +48,6 @@ WRONG_ANSWERS = {
         (
             """
             def loss_by_position(logits, targets):
-                losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-                return losses.view(targets.shape).sum(0)
-            """,
-            "we want the mean",
-        ),
-        (
-            """
-            def loss_by_position(logits, targets):
                 p = logits.softmax(-1)
                 losses = torch.nn.functional.cross_entropy(p.flatten(0, 1), targets.flatten(), reduction="none")
                 return losses.view(targets.shape).mean(0)
@@ -92,10 +74,7 @@ WRONG_ANSWERS = {
     "balance_point": [
         ("lambda a, n, h: a / n", "heads are missing"),
         ("lambda a, n, h: a / h", "layers are missing"),
-        ("lambda a, n, h: a * n * h", "overtake sooner"),
         ("lambda a, n, h: math.sqrt(a / (n * h))", "no root"),
-        ("lambda a, n, h: a / n / h / 2", "half as much"),
         ("lambda a, n, h: n * h / a", "upside down"),
-        ("lambda a, n, h: 4 * a / n / h", "bytes cancel"),
     ],
 }

@@ -58,6 +58,8 @@ model. A hand-written check just calls the answer:
         if len(val) > len(train):
             raise Wrong("the larger part is the validation text: are the two swapped?")
 
+Where the reference is a function of the module, say `_perplexity`, the solution is `source_of(_perplexity)`.
+
 The framework makes the learner's function safe to call: an exception in it is the learner's "wrong",
 an answer of None or `...` is "not attempted". It sees functions only; wrap what else a check calls,
 such as a method of the learner's class, by `watch`.
@@ -77,6 +79,10 @@ An answer is an expression, or source code that defines the exercise's name, as 
 Answers may use `math`, `np`, `torch`, `nn` and `F`; a solution imports what it needs.
 Lesson 09 has `Piece` (course.piece): exercises that are parts of one program.
 '''
+
+import inspect
+import re
+from collections.abc import Callable
 
 from course.exercise import (
     Card,
@@ -110,5 +116,12 @@ __all__ = [
     "defined",
     "quizzes",
     "same",
+    "source_of",
     "watch",
 ]
+
+
+def source_of(*functions: Callable, imports: str = "") -> str:
+    """A solution: the code of these functions, without our leading underscores."""
+    code = "\n\n".join([imports, *map(inspect.getsource, functions)])
+    return re.sub(r"\b_(?=[a-z])", "", code)

@@ -2,7 +2,7 @@
 
 import math
 
-from course.lessons import Exercise, SameAs, SameValue, quizzes
+from course.lessons import Exercise, SameAs, SameValue, quizzes, source_of
 from course.prediction import Prediction
 
 predict_vocab_size = Prediction(
@@ -11,33 +11,16 @@ predict_vocab_size = Prediction(
     answer=2,
     why="The most frequent pairs are joined first. Each doubling adds rarer ones, which shorten the text by less.",
 )
-predict_tokens = Prediction(
-    "Both models read the same 150,000 characters. How does the loss per token compare at the end?",
-    (
-        "Byte pairs lower: longer tokens, so it understands more",
-        "About the same: it is the same text",
-        "Byte pairs two and a half times as high",
-    ),
-    answer=2,
-    why="A choice among 2,048 is harder than one among 63. But one token settles 2.7 characters: see the right plot.",
-    moves=None,
-)
 
 
-def _merge(tokens, pair, step=2, times=math.inf):
-    result, i = [], 0
-    while i < len(tokens):
-        if tuple(tokens[i : i + 2]) == tuple(pair) and times > 0:
-            result.append(pair[0] + pair[1])
-            i, times = i + step, times - 1
+def _merge(tokens, pair):
+    result = []
+    for token in tokens:
+        if result and (result[-1], token) == pair:
+            result[-1] += token
         else:
-            result.append(tokens[i])
-            i += 1
+            result.append(token)
     return result
-
-
-def _some_tokens(rng):
-    return [rng.choice("ab") for _ in range(12)]
 
 
 merge = Exercise(
@@ -48,31 +31,13 @@ merge = Exercise(
     check=SameAs(
         _merge,
         inputs=[(list("low lower"), ("l", "o")), (list("aaaaa"), ("a", "a")), (["x", "y"], ("y", "x"))],
-        random_input=lambda rng: (_some_tokens(rng), (rng.choice("ab"), rng.choice("ab"))),
-        mistakes={
-            "after a pair, go on after both of its tokens; here the second one is used again": lambda t, p: _merge(
-                t, p, step=1
-            ),
-            "only the first place is joined; go on to the end": lambda t, p: _merge(t, p, times=1),
-            "the pair is there as a tuple; join its two texts to one: `pair[0] + pair[1]`": lambda t, p: [
-                tuple(p) if len(x) > 1 else x for x in _merge(t, p)
-            ],
-        },
+        random_input=lambda rng: (rng.choices("ab", k=12), (rng.choice("ab"), rng.choice("ab"))),
     ),
     hints=(
         "The new token is the two old ones as one text.",
         "Look at the last token of `result` and the next one of `tokens`: are they the pair?",
     ),
-    solution="""
-        def merge(tokens, pair):
-            result = []
-            for token in tokens:
-                if result and (result[-1], token) == pair:
-                    result[-1] += token
-                else:
-                    result.append(token)
-            return result
-    """,
+    solution=source_of(_merge),
 )
 
 
@@ -94,7 +59,6 @@ by_hand = Exercise(
             "there is no merge that makes `lower`: only the five of the list count": ["lower", " low", "es", "t"],
             "after the fifth merge, `es` is one token": ["low", "er", " low", "e", "s", "t"],
             "no merge joins `es` with `t`": ["low", "er", " low", "est"],
-            "only the first word is cut; go on to the second": ["low", "er"],
         },
         read=_spaces,
     ),
@@ -121,13 +85,9 @@ decode = Exercise(
     check=SameAs(
         _decode,
         inputs=[([115, 101, 101, 258], _PIECES), ([99, 97, 102, 195, 169], _PIECES)],
-        random_input=lambda rng: ([rng.choice([258, 257, 101, 32]) for _ in range(6)], _PIECES),
         mistakes={
             "those are bytes; `.decode()` at the end turns them into a text": lambda numbers, pieces: b"".join(
                 pieces[number] for number in numbers
-            ),
-            "é is two bytes, and each alone is no character: join all bytes first, then decode": (
-                lambda numbers, pieces: "".join(pieces[number].decode(errors="replace") for number in numbers)
             ),
         },
     ),
@@ -136,14 +96,7 @@ decode = Exercise(
         "`b''.join(...)` puts the pieces together. Each is of type bytes.",
         "`b''.join(pieces[number] for number in numbers).decode()`",
     ),
-    solution="""
-        def decode(numbers, pieces):
-            return b"".join(pieces[number] for number in numbers).decode()
-    """,
-    starter="""
-        def decode(numbers, pieces):
-            return b"".join(... for number in numbers).decode()
-    """,
+    solution=source_of(_decode),
 )
 
 _MERGES = [
@@ -158,30 +111,25 @@ _MERGES = [
 ]
 
 
-def _bytes(text):
-    return [bytes([byte]) for byte in text.encode()]
-
-
-def _tokens(text, merges):
-    tokens = _bytes(text)
+def _encode(text, merges):
+    tokens = [bytes([byte]) for byte in text.encode()]
     for pair in merges:
         tokens = _merge(tokens, pair)
-    return tokens
+    learned = [first + second for first, second in merges]
+    return [token[0] if len(token) == 1 else 256 + learned.index(token) for token in tokens]
 
 
-def _encode(text, merges, tokens=_tokens):
-    number = {bytes([byte]): byte for byte in range(256)}
-    number |= {pair[0] + pair[1]: 256 + i for i, pair in reversed(list(enumerate(merges)))}
-    return [number[token] for token in tokens(text, merges)]
+def _pieces(numbers, merges):
+    return [bytes([n]) if n < 256 else merges[n - 256][0] + merges[n - 256][1] for n in numbers]
 
 
 def _longest_first(text, merges):
-    known, tokens, text = [a + b for a, b in merges], [], text.encode()
+    learned, numbers, text = [a + b for a, b in merges], [], text.encode()
     while text:
-        best = max([piece for piece in known if text.startswith(piece)] + [text[:1]], key=len)
-        tokens.append(best)
+        best = max([piece for piece in learned if text.startswith(piece)] + [text[:1]], key=len)
+        numbers.append(best[0] if len(best) == 1 else 256 + learned.index(best))
         text = text[len(best) :]
-    return tokens
+    return numbers
 
 
 encode = Exercise(
@@ -192,18 +140,20 @@ encode = Exercise(
     check=SameAs(
         _encode,
         inputs=[("the", _MERGES), (" the other", _MERGES), (" ther café", _MERGES), ("tor", _MERGES), ("", _MERGES)],
-        random_input=lambda rng: ("".join(rng.choice([" ", "t", "h", "e", "r", "o"]) for _ in range(15)), _MERGES),
+        random_input=lambda rng: ("".join(rng.choices(" thero", k=15)), _MERGES),
         mistakes={
-            "those are the pieces; the model gets their numbers": lambda text, merges: _tokens(text, merges),
+            "those are the pieces; the model gets their numbers": (
+                lambda text, merges: _pieces(_encode(text, merges), merges)
+            ),
             "those are the bytes alone; now apply the merges": lambda text, merges: list(text.encode()),
             "a learned token is numbered from 256 on, since 0 to 255 are the single bytes": (
                 lambda text, merges: [n - 256 if n >= 256 else n for n in _encode(text, merges)]
             ),
             "the merges are applied in the wrong order: the first one learned comes first": (
-                lambda text, merges: _encode(text, merges, lambda text, m: _tokens(text, m[::-1]))
+                lambda text, merges: [n if n < 256 else 511 + len(merges) - n for n in _encode(text, merges[::-1])]
             ),
             "that takes the longest token that fits, from the left; apply the merges in the order of learning": (
-                lambda text, merges: _encode(text, merges, _longest_first)
+                _longest_first
             ),
         },
     ),
@@ -212,20 +162,7 @@ encode = Exercise(
         "Then `for pair in merges: tokens = merge(tokens, pair)`, with `merge` from section 3.",
         "The number of a single byte `t` is `t[0]`, that of a learned token 256 plus the place of its pair.",
     ),
-    solution="""
-        def encode(text, merges):
-            tokens = [bytes([byte]) for byte in text.encode()]
-            for pair in merges:
-                result = []
-                for token in tokens:
-                    if result and (result[-1], token) == pair:
-                        result[-1] += token
-                    else:
-                        result.append(token)
-                tokens = result
-            learned = [a + b for a, b in merges]
-            return [token[0] if len(token) == 1 else 256 + learned.index(token) for token in tokens]
-    """,
+    solution=source_of(_merge, _encode),
 )
 
 bug = Exercise(
@@ -238,9 +175,7 @@ bug = Exercise(
         mistakes={
             "line 5 does what it should: the pair with the largest count": 5,
             "line 6 does join the pair. But is the next round told about it?": 6,
-            "line 4 is fine: `count` rounds. Which line should run in each of them, and does not?": 4,
-            "line 2 is where one begins: single characters, nothing learned": 2,
-            "line 7 only writes down what was found": 7,
+            "line 4 is fine. Which line should run in each round, and does not?": 4,
         },
         read=lambda line: int(line) if str(line).isdigit() else line,
     ),
@@ -251,8 +186,7 @@ bug = Exercise(
     solution="bug = 3  # the pairs are counted once, before the loop; they must be counted again in each round",
 )
 
-_A, _B = 1.5, 4.35 * 300_000 / 1_000_000
-_LEAD = (_A - _B) / math.log(2)
+_A, _B = 1.5, 4.35 * 300_000 / 1_000_000  # nats per character
 
 
 def _better(answer):
@@ -268,19 +202,14 @@ better = Exercise(
     difficulty=2,
     minutes=6,
     check=SameValue(
-        ("B", _LEAD),
+        ("B", (_A - _B) / math.log(2)),
         mistakes={
             "the losses per token cannot be compared: B makes 300,000 choices where A makes 1,000,000": (
                 "A",
                 (4.35 - 1.5) / math.log(2),
             ),
-            "right size. But the smaller loss is the better one": ("A", _LEAD),
-            "that is per token again: each of B's losses covers more than three characters": ("A", 4.35 - 1.5),
+            "right size. But the smaller loss is the better one": ("A", (_A - _B) / math.log(2)),
             "B it is. But those are nats; a bit is ln 2 nats, so there are more of them: divide": ("B", _A - _B),
-            "B it is. But multiply by ln 2 and bits turn into nats; here you need to divide": (
-                "B",
-                (_A - _B) * math.log(2),
-            ),
         },
         rel_tol=0.07,  # 0.3 will do
         read=_better,
