@@ -45,9 +45,11 @@ test: $(TOOLS) $(CORPUS)
 execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
 
+# A kernel that has run the playground waits for the next visitor; lessons begin to run when they are opened.
+POOLS := '{"playground.ipynb": {"pool_size": 1}, "default": {"pool_size": 0}}'
 serve: $(TOOLS) $(CORPUS)
 	(sleep 5; python -m webbrowser http://localhost:8866/voila/render/playground.ipynb) &
-	voila --no-browser --port=8866 notebooks
+	voila --no-browser --port=8866 --preheat_kernel=True --VoilaKernelManager.kernel_pools_config=$(POOLS) notebooks
 
 gpu: $(TOOLS)
 	python tests/benchmarks/gpu.py $(TEXT)
