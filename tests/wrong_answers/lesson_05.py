@@ -1,36 +1,9 @@
 """What learners of lesson 05 write, and words of the reason that they must be given."""
 
+from course.lessons import changed, lesson_05
 from course.lessons import lesson_05_museum as museum
 
-LOOP = """
-def accumulate(model, x, y, batch_size):
-    model.zero_grad()
-    total = 0.0
-    for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
-        loss = model(micro_x, micro_y)[1] * len(micro_x) / len(x)
-        loss.backward()
-        total += loss.item()
-    return total
-"""
-
-TEST = """
-def gradient_test(model, x, y, step):
-    import copy
-
-    whole = copy.deepcopy(model)
-    whole.zero_grad()
-    whole(x, y)[1].backward()
-    want = torch.cat([p.grad.flatten() for p in whole.parameters()])
-    step(model, x, y)
-    got = torch.cat([p.grad.flatten() for p in model.parameters()])
-    return ((got - want).norm() / want.norm()).item()
-"""
-
-
-def changed(source: str, old: str, new: str) -> str:
-    """The right answer with one mistake."""
-    assert source.count(old) == 1, old
-    return source.replace(old, new)
+LOOP, TEST = lesson_05.accumulate.solution_source, lesson_05.gradient_test.solution_source
 
 
 def repair(number: int, old: str, new: str) -> str:
@@ -46,20 +19,20 @@ WRONG_ANSWERS = {
     ],
     "program_1": [
         (repair(1, "return total", "return loss.item()"), "step 1 logs"),
-        (repair(1, "return total", "return total / len(micro_batches)"), "0.25 times"),
+        (repair(1, "return total", "return total / len(micro_batches)"), "25.0 %"),
         (repair(1, "return total", "return [total]"), "a number"),
     ],
     "program_2": [
-        (repair(2, " / len(micro_batches)", ""), "4.00 times"),
-        (repair(2, " / len(micro_batches)", " / len(x)"), "1.33 times"),
-        (repair(2, "return total", "return total / len(micro_batches)"), "0.25 times"),
+        (repair(2, " / len(micro_batches)", ""), "300 %"),
+        (repair(2, " / len(micro_batches)", " / len(x) * 2"), "100 %"),
+        (repair(2, "return total", "return total / len(micro_batches)"), "25.0 %"),
     ],
     "program_3": [
         (
             repair(3, "        total += loss.item()", "        total += loss.item()\n        schedule.step()"),
-            "the learning rates of the steps",
+            "the learning rates are",
         ),
-        (repair(3, "    schedule.step()\n", ""), "the learning rates of the steps"),
+        (repair(3, "    schedule.step()\n", ""), "the learning rates are"),
     ],
     "program_4": [
         (repair(4, " * (y >= 0).sum() / tokens", " / len(micro_batches)"), "away from that of the whole"),
@@ -72,23 +45,26 @@ WRONG_ANSWERS = {
         (repair(5, "    optimizer.step()\n", ""), "0 times"),
     ],
     "program_6": [
-        (repair(6, "return total", "return total * len(micro_batches)"), "4.00 times"),
+        (repair(6, "return total", "return total * len(micro_batches)"), "400.0 %"),
         (repair(6, "return total", "return total + 1"), "step 1 logs"),
     ],
     "accumulate": [
         (changed(LOOP, "* len(micro_x) / len(x)", "/ 4"), "a mean of means"),
-        (changed(LOOP, "* len(micro_x) / len(x)", ""), "by its share"),
+        (changed(LOOP, "* len(micro_x) / len(x)", ""), "by its fraction"),
         (changed(LOOP, "* len(micro_x) / len(x)", "* len(micro_x)"), "also divide by all 32"),
         (changed(LOOP, "* len(micro_x) / len(x)", "/ len(x)"), "too small"),
         (changed(LOOP, "* len(micro_x) / len(x)", "/ batch_size"), "divides by `batch_size`"),
         (changed(LOOP, "len(micro_x) / len(x)", "batch_size / len(x)"), "for the last portion too"),
-        (changed(LOOP, "len(micro_x) / len(x)", "len(micro_x) / batch_size"), "share of all 32"),
+        (changed(LOOP, "len(micro_x) / len(x)", "len(micro_x) / batch_size"), "take that of all 32"),
         (changed(LOOP, "        loss = ", "        model.zero_grad()\n        loss = "), "only the last"),
         (changed(LOOP, "        loss.backward()\n", ""), "no gradient"),
-        (changed(LOOP, "return total", "return total / 4"), "0.25 times"),
+        (changed(LOOP, "return total", "return total / 4"), "the loss is off"),
         (changed(LOOP, "return total", "return [total, total]"), "a number"),
         (changed(LOOP, "x.split(batch_size), y.split(batch_size)", "[x], [y]"), "went through the model at once"),
-        (changed(LOOP, "loss.backward()", "(loss if len(micro_x) > 2 else 2 * loss).backward()"), "count once"),
+        (
+            changed(LOOP, "loss.backward()", "(loss if len(micro_x) > 2 else 2 * loss).backward()"),
+            "the gradient is off",
+        ),
     ],
     "gradient_test": [
         (changed(TEST, " / want.norm()", ""), "divide by the length"),
@@ -97,7 +73,7 @@ WRONG_ANSWERS = {
         (changed(TEST, "(got - want).norm()", "got.norm()"), "ratio of lengths"),
         (
             changed(TEST, "(got - want).norm() / want.norm()", "(got - want).abs().max() / want.abs().max()"),
-            "in one row",
+            "half of the sequences",
         ),
         (changed(TEST, "(got - want).norm()", "(got - got).norm()"), "with itself"),
         (

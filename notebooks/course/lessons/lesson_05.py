@@ -1,20 +1,10 @@
 """Lesson 05: a large batch in a small memory."""
 
-import copy
-
 import torch
+from torch import Tensor
 
-from course.lessons import Exercise, SameAs, Wrong, quizzes
-from course.lessons.lesson_05_museum import (
-    PROGRAMS,
-    drawn_as,
-    program_1,
-    program_2,
-    program_3,
-    program_4,
-    program_5,
-    program_6,
-)
+from course.lessons import Exercise, SameAs, SameSteps, Wrong, defined, quizzes
+from course.lessons.lesson_05_museum import PROGRAMS, drawn_as
 from course.prediction import Prediction
 from gptlib.config import GPTConfig
 from gptlib.model import GPT
@@ -34,13 +24,7 @@ predict_split = Prediction(
 # --- exercises ------------------------------------------------------------------------------------------
 
 
-def _flat(model: GPT) -> torch.Tensor:
-    """All gradients in a row, in float64; empty if there are none."""
-    gradients = [p.grad.flatten().double() for p in model.parameters() if p.grad is not None]
-    return torch.cat(gradients) if gradients else torch.zeros(0)
-
-
-def _tiny(sequences: int) -> tuple[GPT, torch.Tensor, torch.Tensor]:
+def _tiny(sequences: int) -> tuple[GPT, Tensor, Tensor]:
     """A GPT of a few hundred weights, and sequences for it."""
     with torch.random.fork_rng():  # the learner's own random numbers stay as they were
         torch.manual_seed(5)
@@ -48,58 +32,41 @@ def _tiny(sequences: int) -> tuple[GPT, torch.Tensor, torch.Tensor]:
         return model, *torch.randint(7, (2, sequences, 4))
 
 
-def _full_gradient(model: GPT, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    model.zero_grad(set_to_none=True)
-    model(x, y)[1].backward()
-    return _flat(model)
+def _number(answer, what: str) -> float:
+    try:
+        return float(answer)
+    except (TypeError, ValueError):
+        raise Wrong(f"return {what}") from None
 
 
-def _check_accumulate(accumulate) -> None:
-    """The learner's loop on a very small GPT: 32 sequences in portions of 10, 10, 10 and 2."""
+_ACCUMULATE = """
+    def accumulate(model, x, y, batch_size):
+        model.zero_grad()
+        total = 0.0
+        for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
+            loss = model(micro_x, micro_y)[1] * len(micro_x) / len(x)
+            loss.backward()
+            total += loss.item()
+        return total
+"""
+
+
+def _accumulated(accumulate) -> dict[str, Tensor | float]:
+    """The gradient that is left, and the loss that is returned."""
     model, x, y = _tiny(32)
-    portions = list(zip(x.split(10), y.split(10), strict=True))
-    parts = [_full_gradient(model, *portion) for portion in portions]
-    whole, loss = _full_gradient(model, x, y), model(x, y)[1].item()
-    model.zero_grad(set_to_none=True)
     at_once = []
     with model.register_forward_pre_hook(lambda _, arguments: at_once.append(len(arguments[0]))):
         answer = accumulate(model, x, y, 10)
     if max(at_once, default=0) > 10:
         raise Wrong(f"{max(at_once)} sequences went through the model at once; no more than `batch_size`, 10, may")
-    try:
-        answer = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong("return the loss over all of `x`, a number") from None
-    got = _flat(model)
-    if got.shape != whole.shape or not got.any():
+    loss = _number(answer, "the loss over all of `x`, a number")
+    if any(p.grad is None for p in model.parameters()):
         raise Wrong("the weights have no gradient afterwards: call `backward`, and do not clear the gradient after it")
-    sizes = [10, 10, 10, 2]
-    known = {
-        "every portion counts the same there, but the last one has only 2 sequences: a mean of means is not the mean": (
-            sum(parts) / 4
-        ),
-        "you have the sum of the portions' gradients; each should count by its share of the sequences": sum(parts),
-        "multiply by the sequences of the portion, and also divide by all 32": (
-            sum(n * part for n, part in zip(sizes, parts, strict=True))
-        ),
-        "each loss is a mean over its portion already, so dividing by 32 alone makes it too small": sum(parts) / 32,
-        "`batch_size` is 10 for the last portion too, which has only 2 sequences": 10 / 32 * sum(parts),
-        "that is each portion's share of `batch_size`; take its share of all 32 sequences": (
-            sum(n / 10 * part for n, part in zip(sizes, parts, strict=True))
-        ),
-        "that divides by `batch_size`, 10; ask how many sequences of the 32 the portion has": sum(parts) / 10,
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
+    return {
+        "32 sequences in portions of 10, 10, 10 and 2: the gradient": gradient,
+        "the gradient is right; the loss": loss,
     }
-    if any(torch.allclose(got, parts[-1] * factor, rtol=1e-6, atol=1e-12) for factor in (1, 1 / 4, 2 / 32, 1 / 10)):
-        raise Wrong("only the last portion is left in the gradient: clear it once, before the loop, not in it")
-    for reason, gradient in known.items():
-        if torch.allclose(got, gradient, rtol=1e-6, atol=1e-12):
-            raise Wrong(f"32 sequences in portions of 10, 10, 10 and 2: {reason}")
-    if not torch.allclose(got, whole, rtol=1e-6, atol=1e-12):
-        raise Wrong("the gradient is not that of the whole batch: does each sequence count once?")
-    if abs(answer - loss) > 1e-6:
-        raise Wrong(
-            f"the gradient is right, but the loss that you return is {answer / loss:.2g} times the batch's loss"
-        )
 
 
 accumulate = Exercise(
@@ -107,84 +74,86 @@ accumulate = Exercise(
     title="Portions that do not divide evenly",
     difficulty=2,
     minutes=10,
-    check=_check_accumulate,
+    check=SameSteps(
+        _accumulated,
+        want=lambda: _accumulated(defined(_ACCUMULATE)),
+        solution=_ACCUMULATE,
+        mistakes={
+            "every portion counts the same, but the last one has only 2 sequences: a mean of means is not the mean": (
+                "* len(micro_x) / len(x)",
+                "/ 4",
+            ),
+            "that adds up the portions; each should count by its fraction of the sequences": (
+                " * len(micro_x) / len(x)",
+                "",
+            ),
+            "multiply by the sequences of the portion, and also divide by all 32": (" / len(x)", ""),
+            "each loss is a mean over its portion already, so dividing by 32 makes it too small": (
+                "* len(micro_x) / len(x)",
+                "/ len(x)",
+            ),
+            "that divides by `batch_size`; how many of all 32 sequences does the portion have?": (
+                "* len(micro_x) / len(x)",
+                "/ batch_size",
+            ),
+            "`batch_size` is 10 for the last portion too, which has only 2": ("len(micro_x) /", "batch_size /"),
+            "that is the portion's fraction of `batch_size`; take that of all 32": ("len(x)", "batch_size"),
+            "only the last portion is left: clear once, before the loop, not in it": (
+                "    loss = ",
+                "    model.zero_grad()\n            loss = ",
+            ),
+        },
+    ),
     hints=(
         "`loss` is a mean over the portion. How much of the mean over all sequences comes from this portion?",
         "A portion of 2 sequences out of 32 counts 2/32.",
         "`len(micro_x) / len(x)`.",
     ),
-    solution="""
-        def accumulate(model, x, y, batch_size):
-            model.zero_grad()
-            total = 0.0
-            for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
-                loss = model(micro_x, micro_y)[1] * len(micro_x) / len(x)
-                loss.backward()
-                total += loss.item()
-            return total
-    """,
-    starter="""
-        def accumulate(model, x, y, batch_size):
-            model.zero_grad()
-            total = 0.0
-            for micro_x, micro_y in zip(x.split(batch_size), y.split(batch_size), strict=True):
-                loss = model(micro_x, micro_y)[1] * ...
-                loss.backward()
-                total += loss.item()
-            return total
-    """,
+    solution=_ACCUMULATE,
+    starter=_ACCUMULATE.replace("len(micro_x) / len(x)", "..."),
 )
 
+_TEST = """
+    import copy
+    import torch
 
-def _check_gradient_test(gradient_test) -> None:
-    """The learner's test has to pass a good step and to catch bad ones, by how far off they are."""
-    model, x, y = _tiny(12)
+    def gradient_test(model, x, y, step):
+        whole = copy.deepcopy(model)
+        whole.zero_grad()
+        whole(x, y)[1].backward()
+        want = torch.cat([p.grad.flatten() for p in whole.parameters()])
+        step(model, x, y)
+        got = torch.cat([p.grad.flatten() for p in model.parameters()])
+        return ((got - want).norm() / want.norm()).item()
+"""
 
-    def step(model, x, y, divide=4, clear=True):
-        if clear:
-            model.zero_grad()
-        for micro_x, micro_y in zip(x.split(3), y.split(3), strict=True):
-            (model(micro_x, micro_y)[1] / divide).backward()
 
-    whole, half = _full_gradient(model, x, y), _full_gradient(model, x[:6], y[:6])
-    length = whole.norm().item()
-    model.zero_grad(set_to_none=True)
-    trials = {
-        "a step that is right": (step, 0.0),
-        "a step that forgets to divide by 4": (lambda *args: step(*args, divide=1), 3.0),
-        "a step that divides by 8 instead of 4": (lambda *args: step(*args, divide=8), 0.5),
-        "a step that leaves out half of the sequences": (
-            lambda model, x, y: _full_gradient(model, x[:6], y[:6]),
-            (half - whole).norm().item() / length,
-        ),
-        "a step that does not clear old gradients": (lambda *args: step(*args, clear=False), 1.0),
+def _tested(gradient_test) -> dict[str, float]:
+    """What the learner's test says of a good step, and of bad ones."""
+
+    def step(divide=4, clear=True, first=12):
+        def step(model, x, y):
+            if clear:
+                model.zero_grad()
+            for micro_x, micro_y in zip(x[:first].split(3), y[:first].split(3), strict=True):
+                (model(micro_x, micro_y)[1] / divide).backward()
+
+        return step
+
+    steps = {
+        "is right": step(),
+        "forgets to divide by 4": step(divide=1),
+        "divides by 8 instead of 4": step(divide=8),
+        "leaves out half of the sequences": step(divide=2, first=6),
+        "does not clear old gradients (they must still be there when it begins)": step(clear=False),
     }
-    for what, (program, want) in trials.items():
-        trial = copy.deepcopy(model)
-        if "clear" in what:  # what an earlier step has left
-            _full_gradient(trial, x, y)
-        got = gradient_test(trial, x, y, program)
-        try:
-            got = float(got)
-        except (TypeError, ValueError):
-            raise Wrong("return one number: how far off the gradient is") from None
-        if abs(got - want) < 1e-6:
-            continue
-        told = f"for {what}, your test gives {got:.3g}, not {want:.3g}"
-        if "clear" in what:
-            where = (
-                "`step` needs `model` itself, as it came: a copy has no `.grad`. Take the true gradient from the copy"
-            )
-            raise Wrong(f"{told}: the old gradient must still be there when `step` begins. {where}")
-        if want and abs(got - want * length) < 1e-6:
-            raise Wrong(f"{told}: divide by the length of the whole batch's gradient")
-        if want and abs(got - want**2) < 1e-6:
-            raise Wrong(f"{told}: that is the square; take the root, or use `norm()`")
-        if not want and abs(got - 1) < 1e-6:
-            raise Wrong(f"{told}: that is a ratio of lengths, or one of the two gradients is missing")
-        if want and got < 1e-6:
-            raise Wrong(f"{told}: you compare a gradient with itself. `.grad` is overwritten: keep a copy of it")
-        raise Wrong(f"{told}: how long is `got - want`, all weights in one row?")
+    found = {}
+    for what, program in steps.items():
+        model, x, y = _tiny(12)
+        step()(model, x, y)  # what an earlier step has left
+        answer = gradient_test(model, x, y, program)
+        found[f"for a step that {what}, your test"] = _number(answer, "one number: how far off the gradient is")
+    return found
 
 
 gradient_test = Exercise(
@@ -192,30 +161,35 @@ gradient_test = Exercise(
     title="The test that catches it",
     difficulty=3,
     minutes=12,
-    check=_check_gradient_test,
+    check=SameSteps(
+        _tested,
+        want=lambda: _tested(defined(_TEST)),
+        solution=_TEST,
+        mistakes={
+            "divide by the length of the whole batch's gradient": (" / want.norm()", ""),
+            "that is the square; take the root, or use `norm()`": (".norm()).item()", ".norm()).item() ** 2"),
+            "that is a ratio of lengths; how long is `got - want`?": ("(got - want)", "got"),
+            "you compare a gradient with itself. `.grad` is overwritten: keep a copy of it": (
+                "got - want",
+                "got - got",
+            ),
+            "`step` needs `model` itself, as it came: take the true gradient from the copy": (
+                "    step(model, x, y)",
+                "    model.zero_grad()\n        step(model, x, y)",
+            ),
+        },
+    ),
     hints=(
         "Two gradients: that of `model(x, y)[1]`, all at once, and what `step` leaves in `.grad`, each as a long row: "
         "`torch.cat([p.grad.flatten() for p in model.parameters()])`.",
         "Take the first one from `copy.deepcopy(model)`, cleared, so that `model` is untouched when `step` gets it.",
         "`((got - want).norm() / want.norm()).item()`.",
     ),
-    solution="""
-        import copy
-        import torch
-
-        def gradient_test(model, x, y, step):
-            whole = copy.deepcopy(model)
-            whole.zero_grad()
-            whole(x, y)[1].backward()
-            want = torch.cat([p.grad.flatten() for p in whole.parameters()])
-            step(model, x, y)
-            got = torch.cat([p.grad.flatten() for p in model.parameters()])
-            return ((got - want).norm() / want.norm()).item()
-    """,
+    solution=_TEST,
 )
 
 
-def _random_gradients(rng) -> tuple[torch.Tensor]:
+def _random_gradients(rng) -> tuple[Tensor]:
     rows = rng.randint(4, 9)
     return (torch.tensor([[rng.gauss(2, 2) for _ in range(6)] for _ in range(rows)], dtype=torch.float64),)
 
@@ -262,6 +236,6 @@ critical_batch_size = Exercise(
     """,
 )
 
-MUSEUM = [program_1, program_2, program_3, program_4, program_5, program_6]
+program_1, program_2, program_3, program_4, program_5, program_6 = PROGRAMS
 EXERCISES = [drawn_as, *PROGRAMS, accumulate, gradient_test, critical_batch_size]
 RECALL, QUIZ = quizzes("05")

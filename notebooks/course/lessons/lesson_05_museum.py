@@ -9,25 +9,17 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial, reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from course.exercise import Exercise, Wrong
+from course.exercise import Exercise, Wrong, changed, defined
 from gptlib.config import GPTConfig
 from gptlib.dataset import Dataset, make_batch, sample_offsets
 from gptlib.model import GPT
-
-MicroBatches = list[tuple[Tensor, Tensor]]  # tokens and targets, (B, T) each; target -1: does not count
-STEPS, MICRO_BATCHES, SEQUENCES, RATE = 3, 4, 3, 0.05  # of the judge's tiny run
-
-
-def straight_to_zero(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
-    """A learning rate that falls in a straight line and would reach 0 after `steps` steps; nothing stops it there."""
-    return LambdaLR(optimizer, lambda done: 1 - done / steps)
 
 
 def lines(data: Dataset, count: int, block_size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -58,8 +50,7 @@ def _right(model, optimizer, micro_batches, schedule):
     return total
 
 
-def right(model, optimizer, micro_batches, schedule):
-    """The step as it should be, for lines of any length."""
+def _right_for_lines(model, optimizer, micro_batches, schedule):
     optimizer.zero_grad()
     tokens = sum((y >= 0).sum() for _, y in micro_batches)
     total = 0.0
@@ -72,207 +63,156 @@ def right(model, optimizer, micro_batches, schedule):
     return total
 
 
+right = _right_for_lines  # for windows of equal length too
+
+
 def run(
     program: Callable[..., float], shape: GPTConfig, data: Dataset, draw: Callable = windows, steps: int = 40
 ) -> list[float]:
     """What a program logs with AdamW: the notebook's own loop, for the two curves at its top."""
     model, logged = GPT(shape, torch.Generator().manual_seed(1337)), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    schedule = straight_to_zero(optimizer, steps)
+    schedule = LambdaLR(optimizer, lambda done: 1 - done / steps)
     for step in range(steps):
-        x, y = draw(data, 4 * MICRO_BATCHES, shape.block_size, seed=step)
+        x, y = draw(data, 16, shape.block_size, seed=step)
         logged.append(program(model, optimizer, list(zip(x.split(4), y.split(4), strict=True)), schedule))
     return logged
 
 
 def twins(shape: GPTConfig, data: Dataset, steps: int = 40) -> tuple[list[float], list[float]]:
     """The curve of a program that is right, and that of one with program 4's bug."""
-    names: dict[str, Any] = {}
-    exec(program_4.buggy, names)
-    return tuple(run(program, shape, data, lines, steps) for program in (right, names["program_4"]))
+    return tuple(run(program, shape, data, lines, steps) for program in (right, defined(PROGRAMS[3].buggy)))
 
 
 # --- the judge ------------------------------------------------------------------------------------------
 
 
-def _truth(model: GPT, micro_batches: MicroBatches) -> tuple[Tensor, float]:
-    """The gradient and the loss that a step should find at the weights as they are."""
-    trial = copy.deepcopy(model)
-    trial.zero_grad(set_to_none=True)
-    loss = trial(*(torch.cat(part) for part in zip(*micro_batches, strict=True)))[1]
-    loss.backward()
-    return _flat(trial), loss.item()
+def examine(program, model, batches):
+    optimizer, seen, report = torch.optim.SGD(model.parameters(), lr=0.1), [], []
+    schedule = LambdaLR(optimizer, lambda done: 1 - done / len(batches))  # the rates of 2 steps should be 0.1, 0.05
+
+    @optimizer.register_step_pre_hook  # PyTorch calls this just before each optimizer.step()
+    def look(*_):
+        seen.append((torch.cat([p.grad.flatten() for p in model.parameters()]), optimizer.param_groups[0]["lr"]))
+
+    for step, (x, y) in enumerate(batches, 1):
+        want, loss = gradient(copy.deepcopy(model), x, y, len(x)), model(x, y)[1].item()
+        logged = program(model, optimizer, list(zip(x.split(4), y.split(4), strict=True)), schedule)
+        assert len(seen) == step, f"optimizer.step() was called {len(seen)} times in {step} steps"
+        report.append((((seen[-1][0] - want).norm() / want.norm()).item(), logged / loss, seen[-1][1]))
+    return report
 
 
-def _flat(model: GPT) -> Tensor:
-    """All gradients in a row; zeros where there is none."""
-    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()])
-
-
-def _tiny_run(unequal: bool) -> tuple[GPT, list[MicroBatches]]:
-    """A GPT of a few hundred weights in float64, and the micro-batches of its steps."""
-    with torch.random.fork_rng():  # the learner's own random numbers stay as they were
-        torch.manual_seed(11)
-        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8)).double()
-        x, y = torch.randint(7, (2, STEPS, MICRO_BATCHES, SEQUENCES, 4))
-    if unequal:  # the lines of micro-batch i end after i + 1 tokens
-        for i in range(MICRO_BATCHES):
-            y[:, i, :, i + 1 :] = -1
-    return model, [list(zip(*pair, strict=True)) for pair in zip(x, y, strict=True)]
+def gradient(model, x, y, n):
+    model.zero_grad()
+    for micro_x, micro_y in zip(x.split(n), y.split(n), strict=True):
+        (model(micro_x, micro_y)[1] * n / len(x)).backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
 def judge(program: Callable[..., float], *, unequal: bool = False) -> None:
-    """Three steps of the learner's program; the first symptom is told as a number, and never the remedy."""
-    model, batches = _tiny_run(unequal)
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-    schedule, steps = straight_to_zero(optimizer, STEPS), []
-    optimizer.register_step_pre_hook(lambda *_: steps.append((_flat(model), optimizer.param_groups[0]["lr"])))
-    for done, micro_batches in enumerate(batches):
-        gradient, loss = _truth(model, micro_batches)
-        with warnings.catch_warnings(action="ignore"):  # PyTorch notices one of the bugs, and would tell
-            logged = program(model, optimizer, list(micro_batches), schedule)
-        if len(steps) != done + 1:
-            raise Wrong(f"in one step `optimizer.step()` was called {len(steps) - done} times, not once")
-        _judge_gradient(gradient, steps[done][0], done + 1)
-        _judge_loss(loss, logged, done + 1)
-    rates = [rate for _, rate in steps]
-    wanted = [RATE * (1 - done / STEPS) for done in range(STEPS)]
-    if not np.allclose(rates, wanted):
-        told, right = ("`" + ", ".join(f"{rate:.3f}" for rate in each) + "`" for each in (rates, wanted))
-        raise Wrong(f"gradients and logged losses are right. The learning rates of the steps are {told}, not {right}")
-
-
-def _judge_gradient(want: Tensor, got: Tensor, step: int) -> None:
-    off = ((got - want).norm() / want.norm()).item()
-    if off < 1e-6:
-        return
-    factor = (got @ want / (want @ want)).item()
-    if torch.allclose(got, factor * want, rtol=1e-5, atol=1e-9):
-        raise Wrong(f"in step {step}, the gradient is {factor:.2f} times that of the whole batch")
-    raise Wrong(f"in step {step}, the gradient is {100 * off:.0f} % away from that of the whole batch")
-
-
-def _judge_loss(want: float, logged: Any, step: int) -> None:
-    try:
-        got = float(logged)
-    except (TypeError, ValueError):
-        raise Wrong("return the loss that is to be logged, a number") from None
-    if abs(got - want) < 1e-6:
-        return
-    factor = got / want
-    for times in (MICRO_BATCHES, 1 / MICRO_BATCHES):
-        if abs(factor - times) < 1e-6:
-            raise Wrong(f"the gradient is right, but the logged loss is {factor:.2f} times that of the whole batch")
-    raise Wrong(f"the gradient is right, but step {step} logs `{got:.3f}`; the loss of the batch is `{want:.3f}`")
+    """Two steps of the learner's program; the first symptom is told as a number, and never the remedy."""
+    with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):  # PyTorch notices one bug, and would tell
+        torch.manual_seed(11)
+        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8)).double()
+        x, y = torch.randint(7, (2, 2, 16, 4))
+        if unequal:  # the lines of micro-batch i end after i + 1 tokens
+            for i in range(4):
+                y[:, 4 * i : 4 * i + 4, i + 1 :] = -1
+        try:
+            report = examine(program, model, list(zip(x, y, strict=True)))
+        except AssertionError as error:
+            raise Wrong(str(error)) from None
+        except TypeError:
+            raise Wrong("return the loss that is to be logged, a number") from None
+    for step, (off, factor, _) in enumerate(report, 1):
+        if off > 1e-6:
+            raise Wrong(f"in step {step}, the gradient is {100 * off:.0f} % away from that of the whole batch")
+        if abs(factor - 1) > 1e-6:
+            raise Wrong(f"the gradient is right, but step {step} logs {100 * factor:.1f} % of the loss of the batch")
+    rates = [rate for _, _, rate in report]
+    if not np.allclose(rates, [0.1, 0.05]):
+        told = ", ".join(f"{rate:.2f}" for rate in rates)
+        raise Wrong(f"gradients and logged losses are right. The learning rates are `{told}`, not `0.10, 0.05`")
 
 
 # --- the exhibits ---------------------------------------------------------------------------------------
 
 
-class Exhibit(Exercise):
-    """An exercise that begins with a bug instead of a blank.
+def _exhibit(number: int, curve: str, bug: Mapping[str, str], hints: Sequence[str], stars: int = 1) -> Exercise:
+    """An exercise that begins with a bug instead of a blank; `bug`: words of the right program -> what the cell says.
 
-    Args:
-        name: of the function in the notebook's cell.
-        right: the program as it should be; its source code under that name is the solution.
-        bug: what the cell says instead, source text -> source text; each occurs in the solution once.
-        curve: the letter of its curve in the figure.
-        parts: the rest of an `Exercise`.
+    Its `buggy` is the source code in the cell, and its `curve` the letter of its curve in the figure.
     """
+    name, right = f"program_{number}", _right_for_lines if number == 4 else _right
+    solution = inspect.getsource(right).replace(right.__name__, name)
+    check = partial(judge, unequal=number == 4)
+    program = Exercise(
+        name=name, title=f"Program {number}", difficulty=stars, minutes=3, check=check, hints=hints, solution=solution
+    )
+    program.curve = curve
+    program.buggy = reduce(lambda source, change: changed(source, *change), bug.items(), program.solution_source)
+    return program
 
-    def __init__(self, *, name: str, right: Callable[..., float], bug: Mapping[str, str], curve: str, **parts: Any):
-        solution = inspect.getsource(right).replace(f"def {right.__name__}(", f"def {name}(")
-        if right.__doc__:
-            solution = solution.replace(f'    """{right.__doc__}"""\n', "")
-        super().__init__(name=name, solution=solution, minutes=3, **parts)
-        self.curve, self.buggy = curve, self.solution_source
-        for correct, wrong in bug.items():
-            before, after = self.buggy.split(correct)
-            self.buggy = before + wrong + after
 
-
-program_1 = Exhibit(
-    name="program_1",
-    title="Program 1",
-    difficulty=1,
-    check=judge,
-    hints=("Which micro-batch does the logged loss come from?", "Begin with `total = 0.0` and add every loss to it."),
-    right=_right,
-    curve="E",
-    bug={
-        "    total = 0.0\n": "",
-        "        total += loss.item()\n": "",
-        "return total": "return loss.item() * len(micro_batches)",
-    },
-)
-
-program_2 = Exhibit(
-    name="program_2",
-    title="Program 2",
-    difficulty=1,
-    check=judge,
-    hints=(
-        "How long is the sum of four gradients, compared with their mean?",
-        "`loss = model(x, y)[1] / len(micro_batches)`; then `total` is the mean already.",
+PROGRAMS = (
+    _exhibit(
+        1,
+        "E",
+        {
+            "    total = 0.0\n": "",
+            "        total += loss.item()\n": "",
+            "return total": "return loss.item() * len(micro_batches)",
+        },
+        ("Which micro-batch does the logged loss come from?", "Begin with `total = 0.0` and add every loss to it."),
     ),
-    right=_right,
-    curve="C",
-    bug={" / len(micro_batches)": "", "return total": "return total / len(micro_batches)"},
-)
-
-program_3 = Exhibit(
-    name="program_3",
-    title="Program 3",
-    difficulty=2,
-    check=judge,
-    hints=("In a run of 100 steps, how often is `schedule.step()` called?", "Once a step: after the loop."),
-    right=_right,
-    curve="A",
-    bug={"    schedule.step()\n": "", "    optimizer.step()": "        schedule.step()\n    optimizer.step()"},
-)
-
-program_4 = Exhibit(
-    name="program_4",
-    title="Program 4",
-    difficulty=3,
-    check=lambda program: judge(program, unequal=True),
-    hints=(
-        "What if one micro-batch has 3 tokens that count, and another has 12? `(y >= 0).sum()` counts them.",
-        "Count the tokens of the whole step before the loop.",
-        "`loss = model(x, y)[1] * (y >= 0).sum() / tokens`.",
+    _exhibit(
+        2,
+        "C",
+        {" / len(micro_batches)": "", "return total": "return total / len(micro_batches)"},
+        (
+            "How long is the sum of four gradients, compared with their mean?",
+            "`loss = model(x, y)[1] / len(micro_batches)`; then `total` is the mean already.",
+        ),
     ),
-    right=right,
-    curve="F",
-    bug={
-        "    tokens = sum((y >= 0).sum() for _, y in micro_batches)\n": "",
-        "micro_batches:\n": "micro_batches:  # lines of verse: y is -1 after the end of a line, and does not count\n",
-        " * (y >= 0).sum() / tokens": " / len(micro_batches)",
-    },
+    _exhibit(
+        3,
+        "A",
+        {"    schedule.step()\n": "", "    optimizer.step()": "        schedule.step()\n    optimizer.step()"},
+        ("In a run of 100 steps, how often is `schedule.step()` called?", "Once a step: after the loop."),
+        stars=2,
+    ),
+    _exhibit(
+        4,
+        "F",
+        {
+            "    tokens = sum((y >= 0).sum() for _, y in micro_batches)\n": "",
+            "batches:\n": "batches:  # lines of verse: y is -1 after the end of a line, and does not count\n",
+            " * (y >= 0).sum() / tokens": " / len(micro_batches)",
+        },
+        (
+            "What if one micro-batch has 4 tokens that count, and another has 16? `(y >= 0).sum()` counts them.",
+            "Count the tokens of the whole step before the loop.",
+            "`loss = model(x, y)[1] * (y >= 0).sum() / tokens`.",
+        ),
+        stars=3,
+    ),
+    _exhibit(
+        5,
+        "D",
+        {"    optimizer.zero_grad()\n": ""},
+        (
+            "`backward` adds to what is there. What is there when the second step begins?",
+            "`optimizer.zero_grad()`.",
+        ),
+    ),
+    _exhibit(
+        6,
+        "B",
+        {"return total": "return total * len(micro_batches)"},
+        ("`total` adds up four quarters. What is that?", "`return total`."),
+    ),
 )
-
-program_5 = Exhibit(
-    name="program_5",
-    title="Program 5",
-    difficulty=1,
-    check=judge,
-    hints=("`backward` adds to what is there. What is there when the second step begins?", "`optimizer.zero_grad()`."),
-    right=_right,
-    curve="D",
-    bug={"    optimizer.zero_grad()\n": ""},
-)
-
-program_6 = Exhibit(
-    name="program_6",
-    title="Program 6",
-    difficulty=1,
-    check=judge,
-    hints=("`total` adds up four quarters. What is that?", "`return total`."),
-    right=_right,
-    curve="B",
-    bug={"return total": "return total * len(micro_batches)"},
-)
-
-PROGRAMS = (program_1, program_2, program_3, program_4, program_5, program_6)
 
 
 def _check_match(letters: Sequence[str]) -> None:
