@@ -8,7 +8,6 @@ whole (T, T) matrices); a GPU's kernels may keep less.
 
 import itertools
 import os
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,14 +20,12 @@ from gptlib.device import autocast, flops_per_token, pick_dtype
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer
 
-MIB = 2**20
-
 
 @dataclass(frozen=True)
 class Summary:
     """Counts of one training step; memory in bytes."""
 
-    parameters: dict[str, int]  # by part of the model
+    num_parameters: int
     flops_per_token: int  # forward and backward
     weights: int
     gradients: int
@@ -37,24 +34,9 @@ class Summary:
     logits_gradient: int  # where the backward pass begins: as large as the logits, in float32
 
     @property
-    def num_parameters(self) -> int:
-        """All parts together."""
-        return sum(self.parameters.values())
-
-    @property
     def memory(self) -> int:
         """All at once: the most that is needed when gradients of earlier micro-batches wait."""
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits_gradient
-
-    def __str__(self) -> str:
-        total = self.num_parameters
-        rows = [(part, f"{number:,}", f"{number / total:.1%}") for part, number in self.parameters.items()]
-        rows.append(("parameters", f"{total:,}", ""))
-        for name in ("weights", "gradients", "optimizer", "activations", "logits_gradient", "memory"):
-            size = getattr(self, name)
-            rows.append((name, f"{size / MIB:,.1f} MiB", f"{size / self.memory:.1%}"))
-        rows.append(("a token", f"{self.flops_per_token / 1e6:,.2f} MFLOP", ""))
-        return "\n".join(f"{name:<16}{number:>14}{share:>8}" for name, number, share in rows)
 
 
 def count(config: TrainConfig, vocab_size: int) -> Summary:
@@ -74,7 +56,7 @@ def count(config: TrainConfig, vocab_size: int) -> Summary:
         optimizer.step()
         memory = bytes_of(value for state in optimizer.state.values() for value in state.values())
         return Summary(
-            parameters=parameters_by_part(model),
+            num_parameters=model.num_parameters(),
             flops_per_token=flops_per_token(model),
             weights=bytes_of(model.parameters()),
             gradients=gradients,
@@ -106,15 +88,6 @@ def measured_step(config: TrainConfig, vocab_size: int) -> int:
 def bytes_of(tensors: Iterable[Tensor]) -> int:
     """Memory of these tensors, if none looks into another's."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def parameters_by_part(model: GPT) -> dict[str, int]:
-    """How many numbers are trained in the tokens' vectors, the positions, attention, MLP and the rest."""
-    parts: Counter[str] = Counter()
-    for name, parameter in model.named_parameters():
-        words = name.split(".")
-        parts[words[2] if words[0] == "h" else words[0]] += parameter.numel()
-    return dict(parts)
 
 
 class SavedActivationBytes(torch.autograd.graph.saved_tensors_hooks):

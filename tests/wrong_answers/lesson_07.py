@@ -36,18 +36,18 @@ def rewritten(old: str, new: str) -> str:
 
 WRONG_ANSWERS = {
     "which_head": [
-        ('"the last space"', "list of three"),
-        ('["spaces", "the character before", "everything alike"]', "none of the four"),
+        ('"the last space"', "a list of 3 answers"),
+        ('["spaces", "the character before", "everything alike"]', "none of these"),
         ('["the character before", "the last space", "everything alike"]', "vertical stripes"),
         ('["the last space", "itself", "everything alike"]', "left of the diagonal"),
         ('["the last space", "the character before", "itself"]', "one shade"),
     ],
     "lines_in_order": [
-        ('"CFEAD"', "six letters"),
-        ('["C", "F", "E", "A", "D", "B"]', "one text"),
-        ('"ACFEDB"', "line A needs 'scores'"),
-        ('"CEDABF"', "before the mask"),
-        ('"CEADFB"', "after the softmax"),
+        ('"CEAD"', "each of the 5 letters"),
+        ('"ECADB"', "how large the scores are"),
+        ('"CAEDB"', "needs `future`"),
+        ('["C", "E", "D", "A", "B"]', "before the mask"),
+        ('"CEABD"', "needs the weights"),
     ],
     "write": [
         (rewritten(" / temperature", ""), "temperature"),
@@ -96,13 +96,11 @@ WRONG_ANSWERS = {
         (changed("weights @ v", "weights"), "those are the weights"),
         (changed("weights @ v", "weights @ k"), "gather the keys"),
         (changed("q @ k.mT", "k @ q.mT"), "swapped"),
-        (changed("weights @ v", "(weights @ v).T"), "it gives the shape (4, 6)"),
-        (changed("weights @ v", "weights @ v + (torch.arange(T) > 2)[:, None]"), "right are the positions [0, 1, 2]"),
-        (changed("weights @ v", "(weights @ v).tolist()"), "return a tensor"),
+        (changed("weights @ v", "(weights @ v).T"), "gives Tensor of shape (4, 6)"),
         (changed("q @ k.mT", "q @ k"), "raised RuntimeError"),
         (changed("k.mT", "k.T"), "for all heads at once"),
         (changed("softmax(dim=-1)", "softmax(dim=1)"), "for all heads at once"),
         ("lambda q, k, v: (q @ k.T).softmax(dim=-1) @ v", "neither the mask"),
-        ("lambda q, k, v: v * 0", "none of the six"),
+        ("lambda q, k, v: v * 0", "not the same numbers"),
     ],
 }

@@ -2,11 +2,11 @@
 
 WRONG_ANSWERS = {
     "decisions": [
-        ('"leave it"', "list of three"),
+        ('"leave it"', "a list of 3 answers"),
         ('["take it", "take it", "measure again"]', "2,000 steps"),
         ('["leave it", "measure again", "measure again"]', "38 ms"),
         ('["leave it", "take it", "take it"]', "can't tell"),
-        ('["leave it", "take it", "more runs"]', "none of the three"),
+        ('["leave it", "take it", "more runs"]', "none of these"),
     ],
     "bytes_needed": [
         ("lambda p, s, b, t, v: 16 * p + s * b", "gradient of the logits"),
@@ -20,13 +20,14 @@ WRONG_ANSWERS = {
         ("'DFABEC'", "backward must come before"),
         ("'DAFEBC'", "clipping does nothing"),
         ("'ADFBEC'", "needs a loss"),
-        ("'DAFB'", "six letters"),
+        ("'DAFB'", "each of the 6 letters"),
     ],
     "missing": [
-        ("{'save_a': 'optimizer', 'save_b': 'rng', 'save_c': 'rng'}", "`save_c` again"),
-        ("{'save_a': 'step', 'save_b': 'rng', 'save_c': 'step'}", "`save_a` again"),
-        ("{'save_a': 'optimizer', 'save_b': 'step', 'save_c': 'step'}", "`save_b` again"),
-        ("['optimizer', 'rng', 'step']", "a dictionary"),
+        ("['optimizer', 'rng', 'rng']", "save_c is not 'rng'"),
+        ("['step', 'rng', 'step']", "save_a is not 'step'"),
+        ("['optimizer', 'step', 'step']", "save_b is not 'step'"),
+        ("{'save_a': 'optimizer'}", "a list of 3 answers"),
+        ("['optimizer', 'seed', 'step']", "none of these"),
     ],
     "all_reduce_mean": [
         ("lambda gradients: [sum(parts) for parts in zip(*gradients)]", "that is the sum"),

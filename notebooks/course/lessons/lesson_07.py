@@ -2,15 +2,15 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course.lessons import Exercise, Wrong, quizzes
+from course.lessons import Choices, Exercise, InOrder, SameAs, Wrong, quizzes, same
 from course.prediction import Prediction
 
 predict_mask = Prediction(
@@ -43,25 +43,17 @@ predict_temperature = Prediction(
     "the rest pays.",
 )
 
-# --- reading a map -----------------------------------------------------------------------------------------
-
-_MAPS = {
-    "A": ("the last space", "the dark squares form vertical stripes that begin under each space"),
-    "B": ("the character before", "the dark squares are one place to the left of the diagonal, in every row"),
-    "C": ("everything alike", "every row has one shade, and it gets paler as the row gets longer"),
-}
+# --- reading a map, and the lines of attention -----------------------------------------------------------
 
 
-def _check_which_head(answers):
-    if not isinstance(answers, (list, tuple)) or len(answers) != len(_MAPS):
-        return Wrong("give a list of three answers, for A, B and C")
-    known = {right for right, _ in _MAPS.values()} | {"itself"}
-    for (name, (right, why)), said in zip(_MAPS.items(), answers, strict=True):
-        if said not in known:
-            return Wrong(f"{name}: {said!r} is none of the four: {', '.join(sorted(known))}")
-        if said != right:
-            return Wrong(f"{name} does not look at {said}: {why}")
-    return None
+def riddles(text: str) -> dict[str, Tensor]:
+    """Three made-up maps."""
+    maps = torch.zeros(3, len(text), len(text))
+    for t in range(len(text)):
+        maps[0, t, max(text.rfind(" ", 0, t + 1), 0)] = 1
+        maps[1, t, max(t - 1, 0)] = 1
+        maps[2, t, : t + 1] = 1 / (t + 1)
+    return dict(zip("ABC", maps, strict=True))
 
 
 which_head = Exercise(
@@ -69,7 +61,14 @@ which_head = Exercise(
     title="Which head is this?",
     difficulty=1,
     minutes=4,
-    check=_check_which_head,
+    check=Choices(
+        right=(
+            ("A", "the last space", "the dark squares form vertical stripes that begin under each space"),
+            ("B", "the character before", "in every row, the dark square is one place to the left of the diagonal"),
+            ("C", "everything alike", "every row has one shade, and it gets paler as the row gets longer"),
+        ),
+        allowed=("the character before", "itself", "the last space", "everything alike"),
+    ),
     hints=(
         "Rows look, columns are looked at. Take one row, and see in which columns it is dark.",
         "A vertical stripe is a character that many rows look at. Which character is at the bottom of it?",
@@ -82,58 +81,33 @@ which_head = Exercise(
     """,
 )
 
-# --- the lines of attention, in order ------------------------------------------------------------------------
-
-_LINES = {
-    "A": 'scores = scores.masked_fill(future, float("-inf"))',
-    "B": "result = weights @ v",
-    "C": "scores = q @ k.mT",
-    "D": "weights = scores.softmax(dim=-1)",
-    "E": "future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)",
-    "F": "scores = scores / q.size(-1) ** 0.5",
-}
-
-
-def _qkv() -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(7)))  # 6 positions, 4 numbers each
+lines_in_order = Exercise(
+    name="lines_in_order",
+    title="Attention, in order",
+    difficulty=2,
+    minutes=4,
+    check=InOrder(
+        "CEADB",
+        (
+            "line E asks how large the scores are, so they must exist",
+            "line A needs `future`, which line E makes",
+            "the softmax comes before the mask there, so the future gets a part of the weights",
+            "line B needs the weights, which line D makes",
+        ),
+    ),
+    hints=(
+        "Begin with the scores: nothing else can be made from q, k and v alone.",
+        "Whatever changes the scores has to happen before the softmax.",
+    ),
+    solution="""
+        lines_in_order = "CEADB"
+    """,
+)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-
-def _check_order(order):
-    if not isinstance(order, str) or sorted(order) != sorted(_LINES):
-        return Wrong("give one text with the six letters, each once, for example 'ABCDEF'")
-    q, k, v = _qkv()
-    names = {"torch": torch, "q": q, "k": k, "v": v}
-    for letter in order:
-        try:
-            exec(_LINES[letter], names)
-        except NameError as error:
-            return Wrong(f"line {letter} needs {str(error).split()[1]}, which no line before it has made")
-    if order.index("D") < order.index("A"):
-        return Wrong("the softmax comes before the mask there, so the future gets a part of the weights")
-    if order.index("D") < order.index("F"):
-        return Wrong("the division comes after the softmax there, where it no longer changes the weights")
-    return None if torch.allclose(names["result"], _fused(q, k, v), atol=1e-5) else Wrong("the result is not attention")
-
-
-lines_in_order = Exercise(
-    name="lines_in_order",
-    title="Attention, in order",
-    difficulty=2,
-    minutes=5,
-    check=_check_order,
-    hints=(
-        "Begin with the scores: nothing else can be made from q, k and v alone.",
-        "Everything that changes the scores has to happen before the softmax.",
-        "C first, D and B last.",
-    ),
-    solution="""
-        lines_in_order = "CFEADB"
-    """,
-)
 
 # --- the sampling loop --------------------------------------------------------------------------------------
 
@@ -228,109 +202,76 @@ def _future(size: int, first: int = 1) -> Tensor:
     return torch.ones(size, size, dtype=torch.bool).triu(first)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None, hidden: Tensor | None = None) -> Tensor:
-    scores = q @ k.T / (math.sqrt(q.size(-1)) if scale is None else scale)
-    hidden = _future(len(q)) if hidden is None else hidden
-    return scores.masked_fill(hidden, -math.inf).softmax(dim=-1) @ v
+def _scores(q: Tensor, k: Tensor, scale: float = 2.0, hidden: int = 1, fill: float = -math.inf) -> Tensor:
+    """Scores for vectors of width 4, whose square root is 2; what is `hidden` or more places ahead is filled."""
+    return (q @ k.T / scale).masked_fill(_future(len(q), hidden), fill)
 
 
-def _scores(q: Tensor, k: Tensor) -> Tensor:
-    return (q @ k.T / math.sqrt(q.size(-1))).masked_fill(_future(len(q)), -math.inf)
+_MISTAKES = {
+    "the mask is missing: each position looks at the whole text, the future too": (
+        lambda q, k, v: (q @ k.T / 2).softmax(dim=-1) @ v
+    ),
+    "neither the mask nor the division by the square root of the width, `q.size(-1)`, is there yet": (
+        lambda q, k, v: (q @ k.T).softmax(dim=-1) @ v
+    ),
+    "the scores are not divided by the square root of the width, `q.size(-1)`": (
+        lambda q, k, v: _scores(q, k, 1).softmax(dim=-1) @ v
+    ),
+    "that divides by the width itself; it should be its square root": (
+        lambda q, k, v: _scores(q, k, 4).softmax(dim=-1) @ v
+    ),
+    "the scores are multiplied by the square root of the width; divide by it": (
+        lambda q, k, v: _scores(q, k, 1 / 2).softmax(dim=-1) @ v
+    ),
+    "that divides by the square root of the number of positions; it should be that of the width, `q.size(-1)`": (
+        lambda q, k, v: _scores(q, k, len(q) ** 0.5).softmax(dim=-1) @ v
+    ),
+    "the width is 4 here, not 24; take it from `q.size(-1)`, so that it fits every model": (
+        lambda q, k, v: _scores(q, k, 24**0.5).softmax(dim=-1) @ v
+    ),
+    "the softmax runs down the columns; each row has to add up to 1: `dim=-1`": (
+        lambda q, k, v: _scores(q, k).softmax(dim=0) @ v
+    ),
+    "the mask is off by one: a position cannot look at itself, and the first one at nothing, which gives nan": (
+        lambda q, k, v: _scores(q, k, hidden=0).softmax(dim=-1) @ v
+    ),
+    "the mask is off by one: each position sees one token of the future, the one that it has to predict": (
+        lambda q, k, v: _scores(q, k, hidden=2).softmax(dim=-1) @ v
+    ),
+    "the mask is turned around: it hides the past and shows the future": (
+        lambda q, k, v: (q @ k.T / 2).masked_fill(_future(len(q)).T, -math.inf).softmax(dim=-1) @ v
+    ),
+    "the hidden scores are 0, and `exp(0)` is 1: hide them with minus infinity": (
+        lambda q, k, v: _scores(q, k, fill=0).softmax(dim=-1) @ v
+    ),
+    "the mask comes after the softmax, so the rows do not add up to 1 any more: hide before it": (
+        lambda q, k, v: (q @ k.T / 2).softmax(dim=-1).tril() @ v
+    ),
+    "the softmax is missing: scores may be negative, weights may not": lambda q, k, v: _scores(q, k, fill=0) @ v,
+    "those are the weights, (T, T); what is gathered by them is `weights @ v`": (
+        lambda q, k, v: _scores(q, k).softmax(dim=-1)
+    ),
+    "the weights gather the keys there; they should gather the values": lambda q, k, v: _fused(q, k, k),
+    "queries and keys are swapped: rows belong to the queries": lambda q, k, v: _fused(k, q, v),
+}
 
 
-def _masked_late(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return (q @ k.T / math.sqrt(q.size(-1))).softmax(dim=-1).masked_fill(_future(len(q)), 0.0) @ v
+@dataclass(frozen=True)
+class ForAllHeads(SameAs):
+    """The inputs are one head's; if it is right for them, it must also be right for all heads at once."""
 
-
-def _masked_with_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return (q @ k.T / math.sqrt(q.size(-1))).masked_fill(_future(len(q)), 0.0).softmax(dim=-1) @ v
-
-
-class LikeFused:
-    """The check of the learner's attention: the same result as PyTorch's fused kernel; `mistakes` as in `SameAs`."""
-
-    mistakes: ClassVar[dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]] = {
-        "the mask is missing: each position looks at the whole text, the future too": (
-            lambda q, k, v: _attend(q, k, v, hidden=_future(len(q), len(q)))
-        ),
-        "neither the mask nor the division by the square root of the width, `q.size(-1)`, is there yet": (
-            lambda q, k, v: _attend(q, k, v, scale=1.0, hidden=_future(len(q), len(q)))
-        ),
-        "the scores are not divided by the square root of the width, `q.size(-1)`": (
-            lambda q, k, v: _attend(q, k, v, scale=1.0)
-        ),
-        "that divides by the width itself; it should be its square root": (
-            lambda q, k, v: _attend(q, k, v, scale=q.size(-1))
-        ),
-        "the scores are multiplied by the square root of the width; divide by it": (
-            lambda q, k, v: _attend(q, k, v, scale=1 / math.sqrt(q.size(-1)))
-        ),
-        "that divides by the square root of the number of positions; it should be that of the width, `q.size(-1)`": (
-            lambda q, k, v: _attend(q, k, v, scale=math.sqrt(len(q)))
-        ),
-        "the width is 4 here, not 24; take it from `q.size(-1)`, so that it fits every model": (
-            lambda q, k, v: _attend(q, k, v, scale=math.sqrt(24))
-        ),
-        "the softmax runs down the columns; each row has to add up to 1: `dim=-1`": (
-            lambda q, k, v: _scores(q, k).softmax(dim=0) @ v
-        ),
-        "the mask is off by one: a position cannot look at itself, and the first one at nothing, which gives nan": (
-            lambda q, k, v: _attend(q, k, v, hidden=_future(len(q), 0))
-        ),
-        "the mask is off by one: each position sees one token of the future, the one that it has to predict": (
-            lambda q, k, v: _attend(q, k, v, hidden=_future(len(q), 2))
-        ),
-        "the mask is turned around: it hides the past and shows the future": (
-            lambda q, k, v: _attend(q, k, v, hidden=_future(len(q)).T)
-        ),
-        "the hidden scores are 0, and `exp(0)` is 1: hide them with minus infinity": _masked_with_zero,
-        "the mask comes after the softmax, so the rows do not add up to 1 any more: hide before it": _masked_late,
-        "the softmax is missing: scores may be negative, weights may not": (
-            lambda q, k, v: _scores(q, k).masked_fill(_future(len(q)), 0.0) @ v
-        ),
-        "those are the weights, (T, T); what is gathered by them is `weights @ v`": (
-            lambda q, k, v: _scores(q, k).softmax(dim=-1)
-        ),
-        "the weights gather the keys there; they should gather the values": lambda q, k, v: _attend(q, k, k),
-        "queries and keys are swapped: rows belong to the queries": lambda q, k, v: _attend(k, q, v),
-    }
-
-    def __call__(self, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-        """Raise `Wrong` unless it gives what the fused kernel gives; with the reason, if it is a known mistake."""
-        q, k, v = _qkv()
-        want = _fused(q, k, v)
-        got = attention(q.clone(), k.clone(), v.clone())
-        if not isinstance(got, Tensor):
-            raise Wrong("return a tensor: for each of the 6 positions, the 4 numbers that it has gathered")
-        if self._same(got, want):
-            self._check_heads(attention)
-            return
-        reason = next((why for why, wrong in self.mistakes.items() if self._same(got, wrong(q, k, v))), "")
-        if reason:
-            raise Wrong(f"it differs from the fused attention: {reason}")
-        if got.shape != want.shape:
-            raise Wrong(f"for q, k and v of shape (6, 4) it gives the shape {tuple(got.shape)}, not (6, 4)")
-        right = [i for i in range(6) if self._same(got[i], want[i])]
-        told = f"right are the positions {right} of 0 to 5" if right else "none of the six positions is right"
-        raise Wrong(f"it differs from the fused attention; {told}")
-
-    def _check_heads(self, attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-        q, k, v = torch.randn(
-            3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(8)
-        )  # as in the model: (B, H, T, d)
-        remedy = "write `k.mT` instead of `k.T`, `q.size(-1)` for the width and `dim=-1` for the softmax"
-        words = f"right for one head, but not for all heads at once, (B, H, T, d): {remedy}"
+    def __call__(self, answer: Any) -> None:
+        """Raise `Wrong` unless it is both."""
+        super().__call__(answer)
+        all_heads = torch.randn(3, 2, 4, 6, 8, generator=torch.Generator().manual_seed(8))  # q, k, v: (B, H, T, d)
         try:
             with warnings.catch_warnings(action="ignore"):  # torch warns of `.T` here
-                got = attention(q.clone(), k.clone(), v.clone())
-        except Wrong as reason:
-            raise Wrong(f"{words}. ({reason})") from None
-        if not self._same(got, _fused(q, k, v)):
-            raise Wrong(words)
-
-    @staticmethod
-    def _same(got: Tensor, want: Tensor) -> bool:
-        return got.shape == want.shape and torch.allclose(got.float(), want, atol=1e-4, equal_nan=True)
+                right, reason = same(answer(*all_heads), _fused(*all_heads)), ""
+        except Wrong as error:
+            right, reason = False, f" ({error})"
+        if not right:
+            remedy = "write `k.mT` instead of `k.T`, `q.size(-1)` for the width and `dim=-1` for the softmax"
+            raise Wrong(f"right for one head, but not for all heads at once, (B, H, T, d): {remedy}.{reason}")
 
 
 attention = Exercise(
@@ -338,7 +279,11 @@ attention = Exercise(
     title="Attention, written by you",
     difficulty=3,
     minutes=20,
-    check=LikeFused(),
+    check=ForAllHeads(
+        _fused,
+        inputs=[tuple(torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(7)))],  # 6 positions, 4 numbers each
+        mistakes=_MISTAKES,
+    ),
     hints=(
         "Three lines: `scores`, from `q @ k.mT`; `weights`, from the masked scores; and `weights @ v`. The square root "
         "is that of `q.size(-1)`.",

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from course.lessons import Exercise, SameAs, Wrong, quizzes
+from course.lessons import Choices, Exercise, InOrder, SameAs, quizzes
 from course.prediction import Prediction
 
 # --- predictions ------------------------------------------------------------------------------------------
@@ -32,31 +32,19 @@ predict_fit = Prediction(
 
 # --- exercises --------------------------------------------------------------------------------------------
 
-_DECISIONS = (
-    ("A", "leave it", "it saves 20 ms a step, 20 s in 1,000 steps, and costs 40 s. It would pay from 2,000 steps on"),
-    ("B", "take it", "all five runs are about 38 ms faster, and they differ by 3 ms at most"),
-    ("C", "measure again", "the runs of one kind differ by more than 30 ms, the two means by 4 ms. You can't tell yet"),
-)
-
-
-def _check_decisions(decisions: Any) -> Wrong | None:
-    if not isinstance(decisions, (list, tuple)) or len(decisions) != len(_DECISIONS):
-        return Wrong("give a list of three answers, for A, B and C")
-    known = ("take it", "leave it", "measure again")
-    for (name, right, why), said in zip(_DECISIONS, decisions, strict=True):
-        if said not in known:
-            return Wrong(f"{name}: {said!r} is none of the three: {', '.join(known)}")
-        if said != right:
-            return Wrong(f"{name}: {why}")
-    return None
-
-
 decisions = Exercise(
     name="decisions",
     title="Three measurements, three decisions",
     difficulty=1,
     minutes=5,
-    check=_check_decisions,
+    check=Choices(
+        right=(
+            ("A", "leave it", "it saves 20 s in 1,000 steps and costs 40 s. It would pay from 2,000 steps on"),
+            ("B", "take it", "all five runs are about 38 ms faster, and they differ by 3 ms at most"),
+            ("C", "measure again", "runs of one kind differ by more than 30 ms, the means by 4 ms. You can't tell yet"),
+        ),
+        allowed=("take it", "leave it", "measure again"),
+    ),
     hints=(
         "First compare the difference with the spread: how far apart are five runs of the *same* kind?",
         "If there is a gain: how many seconds does it save in 1,000 steps, and what does it cost once?",
@@ -109,28 +97,21 @@ bytes_needed = Exercise(
     """,
 )
 
-_BEFORE = (  # this line must come before that one
-    ("D", "A", "backward needs a loss: the forward pass comes first"),
-    ("A", "F", "backward must come before anything is done to the gradients"),
-    ("F", "B", "the gradients are still multiplied by the scale when they are clipped: unscale first"),
-    ("B", "E", "the step comes after clipping, or the clipping does nothing"),
-    ("E", "C", "update changes the scale; do it after the step that used the old one"),
-)
-
-
-def _check_order(order: Any) -> Wrong | None:
-    letters = "".join(order).replace(" ", "").upper() if isinstance(order, (str, list, tuple)) else ""
-    if sorted(letters) != list("ABCDEF"):
-        return Wrong("write the six letters as one word, each once")
-    return next((Wrong(why) for a, b, why in _BEFORE if letters.index(a) > letters.index(b)), None)
-
-
 order = Exercise(
     name="order",
     title="Put these lines in order",
     difficulty=2,
     minutes=5,
-    check=_check_order,
+    check=InOrder(
+        "DAFBEC",
+        (
+            "backward needs a loss: the forward pass comes first",
+            "backward must come before anything is done to the gradients",
+            "the gradients are still multiplied by the scale when they are clipped: unscale first",
+            "the step comes after clipping, or the clipping does nothing",
+            "update changes the scale; do it after the step that used the old one",
+        ),
+    ),
     hints=(
         "The loss is multiplied before backward. Clipping wants gradients of their true size.",
         "First D, then A; at the end `step`, then `update`.",
@@ -138,31 +119,25 @@ order = Exercise(
     solution='order = "DAFBEC"',
 )
 
-_MISSING = {
-    "save_a": ("optimizer", "`optimizer.param_groups` holds the settings, not the two averages"),
-    "save_b": ("rng", "the seed is where the random numbers began, not where they are now"),
-    "save_c": ("step", "`len(optimizer.param_groups)` is 1, whatever the step is"),
-}
-
-
-def _check_missing(missing: Any) -> Wrong | None:
-    if not isinstance(missing, dict) or missing.keys() != _MISSING.keys():
-        return Wrong("answer with a dictionary for save_a, save_b and save_c, like the one in the text")
-    wrong = [f"look at `{name}` again: {why}" for name, (entry, why) in _MISSING.items() if missing[name] != entry]
-    return Wrong(wrong[0]) if wrong else None
-
-
 missing = Exercise(
     name="missing",
     title="Three checkpoints, three gaps",
     difficulty=2,
     minutes=6,
-    check=_check_missing,
+    check=Choices(
+        right=(
+            ("save_a", "optimizer", "`optimizer.param_groups` holds the settings, not the two averages"),
+            ("save_b", "rng", "the seed is where the random numbers began, not where they are now"),
+            ("save_c", "step", "`len(optimizer.param_groups)` is 1, whatever the step is"),
+        ),
+        allowed=("model", "optimizer", "step", "rng"),
+    ),
     hints=(
         "Each function has four entries, and one of them does not hold what its name says.",
         "AdamW's two averages are in `optimizer.state_dict()`, the random numbers in `torch.get_rng_state()`.",
     ),
-    solution='missing = {"save_a": "optimizer", "save_b": "rng", "save_c": "step"}',
+    solution='missing = ["optimizer", "rng", "step"]',
+    starter="missing = [..., ..., ...]  # in save_a, save_b, save_c",
 )
 
 
