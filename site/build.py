@@ -20,14 +20,13 @@ from sphinx.cmd.build import build_main
 
 import course
 import course.lab
-import course.lessons
 import gptlib
 from course import LESSONS
 from course.glossary import GLOSSARY
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-ROOMS = (gptlib, course.lab, course.lessons, course)
+ROOMS = (gptlib, course.lab, course)  # not course.lessons: its answers are for those who look into the file
 CARD = """::::{{container}} lesson
 {picture}
 
@@ -53,7 +52,7 @@ MODULE_PAGE = """# {name}
 def lay_out(folder: Path, lessons: Path) -> None:
     """Write all sources of the site into `folder`; `lessons` is where the notebooks are."""
     notebooks = folder / "notebooks"
-    shutil.copytree(lessons, notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    shutil.copytree(lessons, notebooks, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "course"))
     own = (HERE / f"{name}.md" for name in ("index", "setup", "measurements", "class"))
     for page in (*own, ROOT / "CONTRIBUTING.md", ROOT / "EXPERIMENTS.md"):
         shutil.copy(page, folder)

@@ -157,34 +157,19 @@ def test_dropout_differs_between_processes_and_a_resumed_run_is_the_same_to_the_
     assert len(states) == 2 and not states[0].equal(states[1])
 
 
-def test_torchrun_by_its_own_command_ends_when_a_worker_dies_goes_on_and_stops(course):
-    """A worker that is killed ends the job, with its reason; the job goes on; Ctrl-C saves."""
+def test_torchrun_by_its_own_command_saves_at_ctrl_c_and_says_how_to_go_on(course):
     out, log = course.folder / "torchrun", course.folder / "torchrun" / "log.jsonl"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-
-    def start(init_from):
-        words = course.words("2 x 2", "torchrun", max_iters=10**6, init_from=init_from)
-        environment, begun = os.environ | {"PYTHONPATH": str(ROOT)}, log.stat().st_size if log.exists() else 0
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        process = subprocess.Popen([*torchrun, "gptlib.train", *words], **pipes, env=environment)
-        while not log.exists() or log.stat().st_size < begun + 6000:
-            assert process.poll() is None, process.communicate()[0][-3000:]
-            time.sleep(0.05)
-        return process
-
-    first = start("scratch")
-    children = subprocess.run(["pgrep", "-P", str(first.pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    said = first.communicate(timeout=300)[0]
-    assert first.returncode == 1 and "Signal 9 (SIGKILL)" in said
+    words = course.words("2 x 2", "torchrun", max_iters=10**6)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    job = subprocess.Popen([*torchrun, "gptlib.train", *words], **pipes, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    while not log.exists() or log.stat().st_size < 3000:
+        assert job.poll() is None, job.communicate()[0][-3000:]
+        time.sleep(0.05)
+    job.send_signal(signal.SIGINT)
+    said = job.communicate(timeout=300)[0]
     step = load_checkpoint(out, prefer="latest").state.step
-    assert step > 0
-
-    second = start("resume")
-    second.send_signal(signal.SIGINT)
-    said = second.communicate(timeout=300)[0]
-    stopped_at = load_checkpoint(out, prefer="latest").state.step
-    assert stopped_at > step and f"stopped at step {stopped_at} of 1000000" in said
+    assert step > 0 and f"stopped at step {step} of 1000000" in said
     assert "continue with the same torchrun command and --init_from=resume" in said
 
 
@@ -199,14 +184,6 @@ def test_who_loses_another_process_says_so(course):
     code = exit_code(first)
     lines = said.read_text().splitlines()
     assert code == 1 and "error: rank 0 lost another one, which says why above or below" in lines
-
-
-def test_what_is_wrong_in_all_processes_is_said_once():
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    run = subprocess.run([*torchrun, "gptlib.train", "--n_layers=2"], capture_output=True, text=True, env=environment)
-    said = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
-    assert said == ["error: unknown setting 'n_layers'; did you mean 'n_layer'?"] and run.returncode == 1, run.stderr
 
 
 class Watched:

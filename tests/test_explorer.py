@@ -1,9 +1,10 @@
-"""An explorer that asks first."""
+"""An explorer follows its controls, and may ask first."""
 
 import pytest
-from ipywidgets import IntSlider
+from ipywidgets import FloatSlider, IntSlider
 
-from course.lab import Explorer, Prediction
+from course.lab import Explorer, Picture, Prediction, new_figure
+from gptlib.errors import UserError
 
 PREDICTION = Prediction("Up or <down>?", ("up", "down"), answer=1, why="It has weight.")
 
@@ -40,3 +41,18 @@ def test_skip_shows_the_rest_and_says_nothing(asking):
 def test_without_a_prediction_nothing_is_asked():
     plain = Explorer(lambda x: f"<b>{x}</b>", "a number", x=IntSlider(value=3))
     assert not is_hidden(plain.shown) and plain.box.children[0] is plain.shown
+
+
+def test_an_explorer_follows_its_control():
+    def draw(x):
+        if x > 1:
+            raise UserError("x is too large")
+        figure, ax = new_figure()
+        ax.plot([0, x])
+        return Picture(figure, "a line", f"a line up to {x}")
+
+    explorer = Explorer(draw, "a line", x=FloatSlider(value=0, max=5))
+    explorer.controls["x"].value = 0.5
+    assert "a line up to 0.5" in explorer.output.value
+    explorer.controls["x"].value = 3
+    assert "x is too large" in explorer.status.value

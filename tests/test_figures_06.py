@@ -1,4 +1,4 @@
-"""Lesson 06: the functions that its cells define, against slower and simpler ones; and its figures."""
+"""Lesson 06: the functions that its cells define, against slower and simpler ones; and its marked texts."""
 
 import ast
 import json
@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from course.figures import Picture
 from course.lessons import figures_06 as figures
-from gptlib import Evaluation, Trainer
 
-ROOT = Path(__file__).parent.parent
-LESSON = ROOT / "notebooks" / "06_overfitting.ipynb"
-MARKS = {"guessing": 4.14, "letter pairs": 2.46}
+LESSON = Path(__file__).parent.parent / "notebooks" / "06_overfitting.ipynb"
 
 
 def defined_in(notebook, *names):
@@ -26,15 +22,6 @@ def defined_in(notebook, *names):
                 if isinstance(node, ast.FunctionDef) and node.name in names:
                     exec(compile(ast.Module([node], []), str(notebook), "exec"), found)
     return [found[name] for name in names]
-
-
-@pytest.fixture(scope="module")
-def run(tiny, dataset):
-    trainer = Trainer(tiny(eval_interval=5), dataset)
-    return [event for event in trainer if isinstance(event, Evaluation)]
-
-
-# --- what the cells define ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -63,29 +50,6 @@ def test_the_meter_is_brute_force(seed):
 def test_the_rule_stops_where_it_should(losses, stop):
     (should_stop,) = defined_in(LESSON, "should_stop")
     assert next((i for i in range(len(losses)) if should_stop(losses[: i + 1])), None) == stop
-
-
-# --- figures --------------------------------------------------------------------------------------------------
-
-
-def test_figures_are_named_without_numbers_and_described_with_them(run):
-    ends = {"planned": run[-1], "cut off": run[-1]}
-    stored = json.loads((ROOT / "notebooks" / "results" / "capacity.json").read_text(encoding="utf-8"))
-    pictures = [
-        figures.plot_losses(run, MARKS),
-        figures.plot_remedies(run, stored["remedies"], MARKS),
-        figures.plot_copying(run, {0: 0.0, 20: 0.6}, 0.01),
-        figures.plot_temperatures({"one": {1.0: 2.6, 2.0: 2.8}, "two": {1.0: 3.9, 2.0: 2.9}}),
-        figures.plot_baseline({4000: [8, 9], 40_000: [12, 11]}, {4000: [0.0, 0.1], 40_000: [0.2, 0.3]}),
-        figures.plot_capacity(stored),
-        figures.plot_one_batch({"right": [4.2, 0.02], "wrong": [4.2, 2.0]}),
-        figures.plot_stops({"one": (run, None), "two": (run, 2)}, MARKS),
-        figures.plot_schedules({"planned": [0.1, 0.0], "cut off": [0.1, 0.09]}, ends),
-    ]
-    for picture in pictures:
-        assert isinstance(picture, Picture) and not any(c.isdigit() for c in picture.name)
-        assert any(c.isdigit() for c in picture.alt) and len(picture.png) > 1000
-    assert "two: stopped at step 10" in pictures[7].alt and "one: never stopped" in pictures[7].alt
 
 
 def test_html_marks_by_more_than_color_and_escapes():

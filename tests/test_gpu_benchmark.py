@@ -5,12 +5,9 @@ import runpy
 import sys
 from pathlib import Path
 
-import pytest
-
 PROGRAM = Path(__file__).parent / "benchmarks" / "gpu.py"
 
 
-@pytest.mark.slow
 def test_every_part_runs_and_is_written_down(tmp_path, monkeypatch):
     text, out = tmp_path / "text.txt", tmp_path / "gpu.json"
     text.write_text("the quick brown fox jumps over the lazy dog. " * 40)

@@ -12,14 +12,13 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
-from ipywidgets import FloatSlider
 from ipywidgets.widgets.widget import _instances
 
-from course.lab import Explorer, Lab, Picture, Prediction, draw_runs, new_figure
+from course.lab import Lab, Prediction, draw_runs
 from course.lab.controls import beyond, make_control
 from course.lab.worker import reason_for
 from gptlib import Dataset, Trainer
-from gptlib.errors import OUT_OF_MEMORY, UsageError, UserError
+from gptlib.errors import OUT_OF_MEMORY, UsageError
 from gptlib.events import Estimate, Evaluation, TrainStep
 from gptlib.trainer import CHANGEABLE
 
@@ -298,15 +297,6 @@ def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):
     assert one.running and not one._worker.stopped
 
 
-def test_a_constant_product_is_kept(make_lab):
-    pair = ("batch_size", "gradient_accumulation_steps")
-    lab = make_lab(*pair, sequences_per_step=32, batch_size=8, gradient_accumulation_steps=4)
-    lab.sliders["batch_size"].value = 16
-    assert lab.settings() == {"batch_size": 16, "gradient_accumulation_steps": 2}
-    lab.sliders["gradient_accumulation_steps"].value = 32
-    assert lab.settings() == {"batch_size": 1, "gradient_accumulation_steps": 32}
-
-
 def test_reset_is_the_lab_as_it_was_at_once(make_lab):
     lab = make_lab(**LONG)
     lab.sliders["block_size"].value = 3
@@ -579,24 +569,6 @@ def test_runs_leave_no_thread_and_no_memory_behind(make_lab):
     assert run(10) - before < 20 * MIB
     wait_until(lambda: threading.active_count() <= threads)
     assert len(_instances) == widgets
-
-
-# --- explorers ------------------------------------------------------------
-
-
-def test_an_explorer_follows_its_control():
-    def draw(x):
-        if x > 1:
-            raise UserError("x is too large")
-        figure, ax = new_figure()
-        ax.plot([0, x])
-        return Picture(figure, "a line", f"a line up to {x}")
-
-    explorer = Explorer(draw, "a line", x=FloatSlider(value=0, max=5))
-    explorer.controls["x"].value = 0.5
-    assert "a line up to 0.5" in explorer.output.value
-    explorer.controls["x"].value = 3
-    assert "x is too large" in explorer.status.value
 
 
 def test_the_lab_learns_byte_pairs(make_lab):

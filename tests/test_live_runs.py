@@ -81,8 +81,8 @@ def test_divergence_is_a_loss_that_stays_far_above_where_it_began(tiny, losses, 
 
 
 def test_the_shares_of_the_time_add_up(run):
-    assert run.shares() == {"training": 0.5, "evaluating": 0.5, "writing samples": 0.0}
-    assert "6.0 s: training 50%, evaluating 50%." in costs(run)
+    assert run.shares() == {"training": 0.5, "evaluating": 0.5, "samples": 0.0}
+    assert "6.0 s: training 50%, evaluating 50%; drawing 0% on top; 53 characters/s" in costs(run)
 
 
 @pytest.mark.parametrize(("gap", "said"), [(1.0, "harder"), (-1.0, "easier"), (0.1, "cannot tell")])

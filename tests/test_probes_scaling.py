@@ -6,9 +6,6 @@ from course.lessons.figures_08 import Terminal, draw_bill, plot_compile, plot_la
 from course.step_costs import count, measured_step
 from gptlib import UserError
 
-SHAPE = "--n_layer=1 --n_head=2 --n_embd=16 --block_size=8 --batch_size=4 --device=cpu --threads=1 --dropout=0.1"
-PACE = "--max_iters=500 --eval_interval=500 --eval_iters=2 --log_interval=50"
-
 
 @pytest.fixture
 def terminal():
@@ -20,23 +17,16 @@ def test_a_command_prints_what_it_prints_and_takes_time(terminal, capsys):
     assert capsys.readouterr().out.splitlines() == ["$ python -c 'print(1.23456, 7)'", "1.23 7"] and seconds > 0
 
 
-def test_a_killed_command_is_no_failure(terminal, prepared, capsys):
-    terminal.run(f"python -m gptlib.train --dataset={prepared} {SHAPE} {PACE} --out_dir=run", kill_after="step 50:")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "killed" and not any(line.startswith("done") for line in lines)
+def test_a_killed_command_is_no_failure(terminal, capsys):
+    terminal.run("python -c 'import signal; print(\"step 50: loss\"); signal.pause()'", kill_after="step 50:")
+    assert capsys.readouterr().out.splitlines()[1:] == ["step 50: loss", "killed"]
 
 
 def test_a_command_that_fails_says_why_in_one_line(terminal, refused):
-    with refused("unknown setting 'n_layers'", "n_layer"):
-        terminal.run("python -m gptlib.train --n_layers=2")
+    with refused("error: no such setting"):
+        terminal.run("python -c 'raise SystemExit(\"error: no such setting\\n100%\")'")
     with refused("ValueError: no"):
         terminal.run("python -c 'raise ValueError(\"no\")'")
-
-
-def test_torchrun_starts_processes_of_this_environment(terminal, capsys):
-    (terminal.folder / "who.py").write_text("import os; print('process', os.environ['RANK'], flush=True)")
-    terminal.run("torchrun --standalone --nproc_per_node=2 who.py")
-    assert sorted(capsys.readouterr().out.splitlines()[1:]) == ["process 0", "process 1"]
 
 
 @pytest.mark.parametrize("vocab_size", [50, 5000])

@@ -400,6 +400,25 @@ def defined(source: str) -> Any:
     return names[re.search(r"^def (\w+)", _source(source), re.MULTILINE)[1]]
 
 
+@dataclass(frozen=True)
+class Choices:
+    """A check for a list of choices: `right` holds for each its name, the right one, and why it is right."""
+
+    right: Sequence[tuple[str, str, str]]
+    allowed: Sequence[str]
+
+    def __call__(self, answer: Any) -> None:
+        """Raise `Wrong` for the first that is not right, with the reason."""
+        if not isinstance(answer, (list, tuple)) or len(answer) != len(self.right):
+            names = ", ".join(name for name, _, _ in self.right)
+            raise Wrong(f"give a list of {len(self.right)} answers, for {names}")
+        for (name, right, why), said in zip(self.right, answer, strict=True):
+            if said not in self.allowed:
+                raise Wrong(f"{name}: {describe(said)} is none of these: {', '.join(self.allowed)}")
+            if said != right:
+                raise Wrong(f"{name} is not {said!r}: {why}")
+
+
 # --- what the learner sees ------------------------------------------------------------------------------
 
 # kind: icon, words, colour. JupyterLab's variables follow its theme; the fall-backs are for everywhere else.

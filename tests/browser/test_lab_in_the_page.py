@@ -82,7 +82,7 @@ def test_the_keyboard_alone_predicts_and_runs(page, lab):
     run = lab.get_by_role("button", name="Run", exact=True)
     page.wait_for_function("button => !button.disabled", arg=run.element_handle())
     run.press("Enter")
-    lab.locator(".gptlib-status", has_text="running").wait_for()
+    lab.locator(".gptlib-status", has_text="validation loss").wait_for()
     lab.get_by_role("button", name="Pause").press("Enter")
     lab.locator(".gptlib-status", has_text="paused").wait_for()
 

@@ -32,13 +32,13 @@ def changed(source: str, old: str, new: str) -> str:
 
 WRONG_ANSWERS = {
     "next_steps": [
-        ('"more text"', "list of five"),
-        ('["overfit", "go on", "smaller learning_rate", "more eval_iters", "larger model"]', "none of the five"),
+        ('"more text"', "a list of 5 answers"),
+        ('["overfit", "go on", "smaller learning_rate", "more eval_iters", "larger model"]', "none of these"),
         ('["more text", "more text", "smaller learning_rate", "more eval_iters", "larger model"]', "no illness"),
         ('["go on", "more text", "smaller learning_rate", "more eval_iters", "larger model"]', "it overfits"),
         ('["more text", "go on", "larger model", "more eval_iters", "smaller learning_rate"]', "letter frequencies"),
-        ('["more text", "go on", "smaller learning_rate", "go on", "larger model"]', "error bars"),
-        ('["more text", "go on", "smaller learning_rate", "more eval_iters", "go on"]', "underfits"),
+        ('["more text", "go on", "smaller learning_rate", "go on", "larger model"]', "its error bars"),
+        ('["more text", "go on", "smaller learning_rate", "more eval_iters", "go on"]', "too small"),
     ],
     "calibration": [
         (
@@ -94,7 +94,6 @@ WRONG_ANSWERS = {
         (changed(STOP_AT, "waited == patience", "waited > patience"), "one evaluation too long"),
         (changed(STOP_AT, "waited == patience", "waited"), "plays no part"),
         (changed(STOP_AT, "losses[i] + errors[i]", "losses[i] - errors[i]"), "on the wrong side"),
-        (changed(STOP_AT, "best, waited = losses[i], 0", "best, waited = losses[i] + errors[i], 0"), "the loss itself"),
         ("lambda losses, errors, patience: int(np.argmin(losses))", "the lowest loss of all"),
         (changed(STOP_AT, "return len(losses) - 1", "return len(losses)"), "to its last evaluation"),
         (changed(STOP_AT, "return len(losses) - 1", "return None"), "gives None"),

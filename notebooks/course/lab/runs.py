@@ -86,9 +86,7 @@ class Run:
     evaluations: list[Evaluation] = field(default_factory=list)
     evaluation_clock: list[float] = field(default_factory=list)
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # settings changed during the run: step -> values
-    spent: dict[str, float] = field(
-        default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "writing samples": 0.0}
-    )
+    spent: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "samples": 0.0})
     drawing: float = 0.0  # seconds that its pictures took, beside the run
     unit: str = "character"  # what a token is
     samples: list[Sample] = field(default_factory=list)
@@ -126,10 +124,10 @@ class Run:
                 if not self.over and event.step >= self.config.max_iters:
                     self.status = FINISHED
             case Sample():
-                self.spent["writing samples"] += event.seconds
+                self.spent["samples"] += event.seconds
                 self.samples.append(event)
             case Thoughts():
-                self.spent["writing samples"] += event.seconds
+                self.spent["samples"] += event.seconds
                 self.thoughts = event
             case Paused() if not self.over:
                 self.status = PAUSED if event.now else RUNNING
@@ -162,11 +160,6 @@ class Run:
         """The last estimate of the loss on the held-out text."""
         return self.evaluations[-1].val if self.evaluations else None
 
-    @property
-    def tokens(self) -> int:
-        """Tokens learned from so far."""
-        return self.step * self.config.tokens_per_step
-
     def divergence(self) -> str:
         """Why this run leads nowhere, in a sentence; '' as long as it does not."""
         last = self.losses[-IN_A_ROW:]
@@ -185,7 +178,7 @@ class Run:
 
     def tokens_per_second(self) -> float:
         """Over the whole run, evaluations included."""
-        return self.tokens / self.seconds() if self.seconds() else 0.0
+        return self.step * self.config.tokens_per_step / self.seconds() if self.seconds() else 0.0
 
     def summary(self) -> str:
         """The state of the run in one sentence, for the status line and for the alt text of its plot."""

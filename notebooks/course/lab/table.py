@@ -95,9 +95,9 @@ def download(name: str, kind: str, content: bytes) -> str:
 def costs(run: Run) -> str:
     """The gap between the curves, and the run's time and speed, in two lines of HTML."""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in run.shares().items() if share >= 0.005)
-    drawing = f" Drawing: {run.drawing / run.seconds():.0%} on top." if run.seconds() else ""
+    drawing = f"; drawing {run.drawing / run.seconds():.0%} on top" if run.seconds() else ""
     return (
-        f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {shares}.{drawing} "
+        f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {shares}{drawing}; "
         f"{run.tokens_per_second():,.0f} {run.unit}s/s</small>"
     )
 

@@ -4,6 +4,7 @@ import json
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from course.plays import open_plays
@@ -36,11 +37,11 @@ def open_text(source: Dataset | str | Path) -> Text:
     if not isinstance(source, (str, Path)):
         raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
     if isinstance(source, str) and not _may_be_a_name(source):
-        return Text(from_text(source), "your text")
+        return Text(_characters_of(source), "your text")
     path = Path(source).expanduser()
     if path.is_file():
         try:
-            return Text(from_text(path.read_text(encoding="utf-8-sig")), path.name)
+            return Text(_characters_of(path.read_text(encoding="utf-8-sig")), path.name)
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
     data = open_plays() if str(source) == PLAYS else Dataset.open(path)
@@ -63,15 +64,13 @@ def _may_be_a_name(text: str) -> bool:
     return "\n" not in text and len(text.encode(errors="replace")) <= LONGEST_NAME
 
 
-def from_text(text: str) -> Dataset:
+def _characters_of(text: str) -> Dataset:
     """One token a character, every line end the same; the last tenth is held out."""
     return Dataset.from_text(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _called(source: str) -> str:
-    if source.startswith("Shakespeare"):
-        return "Shakespeare"
-    return source.split(",")[0][:40]
+    return "Shakespeare" if source.startswith("Shakespeare") else source.split(",")[0][:40]
 
 
 def warning(data: Dataset) -> str:
@@ -87,20 +86,15 @@ def choices(given: Text) -> dict[str, Callable[[], Text]]:
     """The texts that are at hand: the given one, what is prepared in data/, and the code of Python's own library."""
     found: dict[str, Callable[[], Text]] = {given.label: lambda: given}
     for meta in sorted(COURSE_DATA.glob("*/meta.json"), key=lambda path: path.parent.name != PLAYS):
-        folder = meta.parent.name
-        if folder == given.name:
-            continue
-        label = _called(json.loads(meta.read_text(encoding="utf-8")).get("source", "")) or folder
-        label = f"{label} ({folder.removeprefix('data-')})" if label in found else label
-        found[label] = lambda folder=folder: open_text(folder)
-    return found | {"Python code": python_code}
+        if (name := meta.parent.name) != given.name:
+            label = _called(json.loads(meta.read_text(encoding="utf-8")).get("source", "")) or name
+            label = f"{label} ({name.removeprefix('data-')})" if label in found else label
+            found[label] = partial(open_text, name)
+    return found | {"Python code": _python_code}
 
 
-def python_code() -> Text:
-    """A million characters of the modules that come with Python."""
-    text = ""
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        text += path.read_text(encoding="utf-8", errors="ignore")
-        if len(text) > CODE:
-            break
-    return Text(from_text("".join(c for c in text[:CODE] if c.isascii())), "Python code")
+def _python_code() -> Text:
+    """The modules that come with Python, a million characters of them."""
+    modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+    text = "".join(path.read_text(encoding="ascii", errors="ignore") for path in modules)
+    return Text(_characters_of(text[:CODE]), "Python code")

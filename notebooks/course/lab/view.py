@@ -144,7 +144,7 @@ class LabView:
         return [box("pair", panels)]
 
     def _comparison(self) -> list[widgets.Widget]:
-        self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="compared at the same"))
+        self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="against"))
         self.x_axis.observe(lambda change: self.actions.compare(change["new"]), names="value")
         self.rows, self.table = widgets.VBox(), part("table")
         return [_row([self.x_axis]), self.rows, self.table]

@@ -18,13 +18,10 @@ PATIENCE_AT_EXIT = 10.0  # seconds
 
 _changed = threading.Condition()  # guards what workers are told
 _workers: WeakSet["Worker"] = WeakSet()
-_exiting = threading.Event()
 
 
-@atexit.register
 def end_all() -> None:
     """Stop all workers: a thread that still computes when Python ends would abort the whole process."""
-    _exiting.set()  # from now on nothing can be shown
     workers = list(_workers)
     for worker in workers:
         worker.tell(stopped=True)
@@ -56,6 +53,8 @@ class Worker:
     def start(self, follow: Callable[[], Any]) -> None:
         """Begin; `follow` takes the events, in a thread of its own."""
         self.tell(paused=False)
+        atexit.unregister(end_all)
+        atexit.register(end_all)  # now the first to be called: what its threads say last can still be sent
         for work, name in ((self._work, "gptlib-live"), (follow, "gptlib-view")):
             self.threads.append(threading.Thread(target=work, name=name, daemon=True))
             self.threads[-1].start()
@@ -83,11 +82,9 @@ class Worker:
         return any(thread.is_alive() for thread in self.threads)
 
     def __iter__(self) -> Iterator[Any]:
-        while not _exiting.is_set():
-            event = self._queue.get()
+        while not isinstance(event := self._queue.get(), Ended):
             yield event
-            if isinstance(event, Ended):
-                return
+        yield event
 
     def _work(self) -> None:
         reason = ""

@@ -46,10 +46,10 @@ A lesson module is data and small functions:
 The text between backticks is shown as code, in hints, reasons, questions and choices.
 
 `check` is called with the learner's answer, and returns None if it is right; otherwise it raises, or
-returns, `Wrong("what is wrong, and the likely cause")`. Four ready-made ones cover most exercises:
+returns, `Wrong("what is wrong, and the likely cause")`. Ready-made ones cover most exercises:
 `SameAs(reference, ...)` for a function and `SameValue(value, ...)` for a value know typical mistakes by
-what they give; `InOrder("dba", reasons)` is for shuffled lines, and `SameSteps` for a function that changes a
-model. A hand-written check just calls the answer:
+what they give; `InOrder("dba", reasons)` is for shuffled lines, `Choices` for a list of choices, and
+`SameSteps` for a function that changes a model. A hand-written check just calls the answer:
 
     def _check_split(split):
         train, val = split("to be or not", 0.25)
@@ -84,6 +84,7 @@ from collections.abc import Callable
 
 from course.exercise import (
     Card,
+    Choices,
     Exercise,
     InOrder,
     Outcome,
@@ -101,6 +102,7 @@ from course.quiz import Choice, Question, Quiz, quizzes
 __all__ = [
     "Card",
     "Choice",
+    "Choices",
     "Exercise",
     "InOrder",
     "Outcome",

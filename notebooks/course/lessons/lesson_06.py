@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor
 
-from course.lessons import Exercise, SameAs, Wrong, quizzes
+from course.lessons import Choices, Exercise, SameAs, quizzes
 from course.prediction import Prediction
 
 predict_train_fraction = Prediction(
@@ -104,11 +104,6 @@ def _stop_at(losses, errors, patience, *, reset=True, record=lambda loss, error,
     return len(losses) - 1
 
 
-def _record_with_its_bar(losses, errors, patience):
-    worst = [loss + error for loss, error in zip(losses, errors, strict=True)]
-    return _stop_at([losses[0], *worst[1:]], [0.0] * len(losses), patience)
-
-
 def _noisy_losses(rng):
     losses = [4.2]
     for i in range(rng.randint(9, 14)):
@@ -154,7 +149,6 @@ stop_at = Exercise(
                     losses, errors, patience, record=lambda loss, error, best, before: loss - error < best
                 )
             ),
-            "the new record is the loss itself, without its error bar": _record_with_its_bar,
             "that is the step of the lowest loss of all; a run that stops early may never get that far": (
                 lambda losses, errors, patience: losses.index(min(losses))
             ),
@@ -275,41 +269,25 @@ copied_words = Exercise(
 
 # --- five runs, and what to do about them ------------------------------------------------------------------------
 
-_REMEDIES = ("go on", "more text", "larger model", "smaller learning_rate", "more eval_iters")
-_NEXT_STEPS = (
-    ("A", "more text", "it overfits: training falls to 0.9 while validation rises from 2.5 to 3.1"),
-    ("B", "go on", "both still fall; a gap of 0.2 is no illness as long as validation falls"),
-    (
-        "C",
-        "smaller learning_rate",
-        "it diverged. It came back, but only to 3.2, the loss of knowing letter frequencies and nothing else",
-    ),
-    ("D", "more eval_iters", "with error bars of 0.1 you cannot tell whether validation still falls: measure better"),
-    (
-        "E",
-        "larger model",
-        "no gap, and flat at 2.48, just above the 2.46 of counting letter pairs: it underfits, it is too small",
-    ),
-)
-
-
-def _check_next_steps(next_steps):
-    if not isinstance(next_steps, (list, tuple)) or len(next_steps) != len(_NEXT_STEPS):
-        return Wrong("give a list of five answers, for A, B, C, D and E")
-    for (name, right, why), said in zip(_NEXT_STEPS, next_steps, strict=True):
-        if said not in _REMEDIES:
-            return Wrong(f"{name}: {said!r} is none of the five: {', '.join(_REMEDIES)}")
-        if said != right:
-            return Wrong(f"{name}: {said!r} is not the first thing to do. Look again: {why}")
-    return None
-
-
 next_steps = Exercise(
     name="next_steps",
     title="Five runs, five next steps",
     difficulty=2,
     minutes=8,
-    check=_check_next_steps,
+    check=Choices(
+        right=(
+            ("A", "more text", "it overfits: training falls to 0.9 while validation rises from 2.5 to 3.1"),
+            ("B", "go on", "both still fall; a gap of 0.2 is no illness as long as validation falls"),
+            (
+                "C",
+                "smaller learning_rate",
+                "it diverged. It came back, but only to 3.2, the loss of knowing letter frequencies and nothing else",
+            ),
+            ("D", "more eval_iters", "its error bars of 0.1 hide whether validation still falls: measure better"),
+            ("E", "larger model", "no gap, and flat at 2.48, just above the 2.46 of letter pairs: it is too small"),
+        ),
+        allowed=("go on", "more text", "larger model", "smaller learning_rate", "more eval_iters"),
+    ),
     hints=(
         "Ask three things of each run. Do both losses move together? How high are they, next to 4.14, 3.20 and 2.46? "
         "How large are the error bars?",
