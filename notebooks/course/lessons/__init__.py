@@ -1,14 +1,12 @@
 '''Exercises with `check`, `hint` and `solution`, and quizzes that explain every choice.
 
-A lesson keeps its exercises and questions in one module, `lesson_NN.py`, so that no answer stands in
-the notebook, which imports it as `ex`:
+A lesson keeps its exercises and questions in `lesson_NN.py`, so that no answer stands in the notebook:
 
-    from course.lessons import lesson_03 as ex
-    ex.perplexity                      # title, stars, minutes
-    ex.perplexity.check(perplexity)    # not attempted / wrong, with the likely cause / right
-    ex.perplexity.hint()               # the next hint
-    ex.perplexity.solution()           # never in a cell that is stored: comment it out
-    ex.QUIZ                            # at the end of a cell: the questions, and ex.RECALL likewise
+    from course.lessons import lesson_03 as lesson
+    lesson.perplexity.check(perplexity)    # not attempted / wrong, with the likely cause / right
+    lesson.perplexity.hint()               # the next hint
+    lesson.perplexity.solution()           # never in a cell that is stored
+    lesson.QUIZ                            # at the end of a cell, and lesson.RECALL likewise
 
 A lesson module is data and small functions:
 
