@@ -103,8 +103,8 @@ def test_the_solution_is_right_by_itself(exercise):
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_starter_is_not_attempted(exercise):
-    starters = [exercise.starter or "...", "None"]
+def test_a_blank_is_not_attempted(exercise):
+    starters = ["...", "None"]
     if callable(answer_from(exercise.solution_source, exercise.name, **NAMES)):
         starters += ["lambda *args, **kwargs: ...", "lambda *args, **kwargs: None"]
     for starter in starters:

@@ -52,7 +52,6 @@ class Exercise:
         check: called with the answer; returns None if it is right, otherwise raises or returns `Wrong`.
         hints: up to three, each says more than the last.
         solution: source code that defines `name`.
-        starter: source code that the learner starts from, if it is more than `...`.
     """
 
     def __init__(
@@ -65,10 +64,9 @@ class Exercise:
         check: Callable[[Any], "Wrong | None"],
         hints: Sequence[str],
         solution: str,
-        starter: str = "",
     ):
         self.name, self.title, self.difficulty, self.minutes, self.hints = name, title, difficulty, minutes, hints
-        self.checker, self.solution_source, self.starter = check, _source(solution), _source(starter)
+        self.checker, self.solution_source = check, _source(solution)
         self._hints_shown = 0
 
     def check(self, answer: Any) -> "Card":

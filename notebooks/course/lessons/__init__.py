@@ -34,10 +34,6 @@ A lesson module is data and small functions:
             def perplexity(loss):
                 return math.exp(loss)
         """,
-        starter="""
-            def perplexity(loss):
-                return ...
-        """,  # optional: what the notebook's cell says at first
     )
 
     EXERCISES = [perplexity]

@@ -102,16 +102,6 @@ step_downhill = Exercise(
         "`loss.backward()`, then `p -= learning_rate * p.grad`, then `p.grad = None`.",
     ),
     solution=_STEP,
-    starter="""
-        def step_downhill(model, x, y, learning_rate):
-            loss = model(x, y)[1]
-            ...  # find all slopes
-            with torch.no_grad():
-                for p in model.parameters():
-                    p -= ...  # one step downhill
-                    ...  # clear the slope
-            return loss.item()
-    """,
 )
 
 
@@ -292,14 +282,6 @@ adamw_step = Exercise(
         "`m_hat / (v_hat.sqrt() + 1e-8)` is the step, and `decay * p` is added to it.",
     ),
     solution=_ADAMW,
-    starter="""
-        def adamw_step(p, grad, m, v, t, rate, beta1=0.9, beta2=0.99, decay=0.1):
-            m = beta1 * m + ...  # the mean of the gradients
-            v = beta2 * v + ...  # the mean of their squares
-            m_hat = m / ...  # both started at 0
-            v_hat = v / ...
-            return p - rate * (... + decay * p), m, v
-    """,
 )
 
 _SMALL = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 8, "batch_size": 4, "max_iters": 12}

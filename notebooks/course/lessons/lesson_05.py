@@ -110,7 +110,6 @@ accumulate = Exercise(
         "`len(micro_x) / len(x)`.",
     ),
     solution=_ACCUMULATE,
-    starter=_ACCUMULATE.replace("len(micro_x) / len(x)", "..."),
 )
 
 _TEST = """

@@ -239,5 +239,4 @@ drawn_as = Exercise(
         "Of the two that look healthy, one logs the loss of 4 sequences instead of 16: it jitters twice as much.",
     ),
     solution="drawn_as = " + repr([program.curve for program in PROGRAMS]),
-    starter="drawn_as = [..., ..., ..., ..., ..., ...]",
 )

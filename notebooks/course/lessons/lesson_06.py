@@ -81,12 +81,6 @@ calibration = Exercise(
             favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
             return favorite.values.mean(), (favorite.indices == targets).float().mean()
     """,
-    starter="""
-        def calibration(logits, targets):
-            probabilities = ...
-            favorite = probabilities.max(dim=-1)  # .values: the largest of each row; .indices: its column
-            return favorite.values.mean(), ...
-    """,
 )
 
 # --- early stopping, with error bars -------------------------------------------------------------------------
@@ -296,9 +290,6 @@ next_steps = Exercise(
     ),
     solution="""
         next_steps = ["more text", "go on", "smaller learning_rate", "more eval_iters", "larger model"]
-    """,
-    starter="""
-        next_steps = [..., ..., ..., ..., ...]  # A, B, C, D, E
     """,
 )
 

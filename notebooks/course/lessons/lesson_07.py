@@ -76,9 +76,6 @@ which_head = Exercise(
     solution="""
         which_head = ["the last space", "the character before", "everything alike"]
     """,
-    starter="""
-        which_head = [..., ..., ...]  # A, B, C
-    """,
 )
 
 lines_in_order = Exercise(

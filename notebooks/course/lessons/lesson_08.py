@@ -50,7 +50,6 @@ decisions = Exercise(
         "If there is a gain: how many seconds does it save in 1,000 steps, and what does it cost once?",
     ),
     solution='decisions = ["leave it", "take it", "measure again"]',
-    starter="decisions = [..., ..., ...]  # A, B, C",
 )
 
 bytes_needed = Exercise(
@@ -86,13 +85,6 @@ bytes_needed = Exercise(
             fixed = 16 * parameters
             activations = per_sequence * batch_size
             logits_gradient = 4 * batch_size * tokens * vocab_size
-            return fixed + activations + logits_gradient
-    """,
-    starter="""
-        def bytes_needed(parameters, per_sequence, batch_size, tokens, vocab_size):
-            fixed = 16 * parameters
-            activations = per_sequence * batch_size
-            logits_gradient = ...
             return fixed + activations + logits_gradient
     """,
 )
@@ -137,7 +129,6 @@ missing = Exercise(
         "AdamW's two averages are in `optimizer.state_dict()`, the random numbers in `torch.get_rng_state()`.",
     ),
     solution='missing = ["optimizer", "rng", "step"]',
-    starter="missing = [..., ..., ...]  # in save_a, save_b, save_c",
 )
 
 
