@@ -36,11 +36,11 @@ check: $(TOOLS) $(CORPUS)
 	ruff format --check .
 	$(PYTEST) -n $(WORKERS) -m "not slow"
 
-# Two workers more than for `check`: the one with the browser waits for it, the one with a lesson for its kernel.
+# One worker more than for `check`: the one with the browser mostly waits.
 test: $(TOOLS) $(CORPUS)
 	ruff check .
 	ruff format --check .
-	$(PYTEST) -n $$(($(WORKERS) + 2)) --nbval tests notebooks
+	$(PYTEST) -n $$(($(WORKERS) + 1)) --nbval tests notebooks
 
 execute: $(TOOLS) $(CORPUS)
 	python tests/execute_notebooks.py notebooks/*.ipynb
