@@ -67,13 +67,13 @@ $(TOOLS): $(READY)
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
-$(CORPUS): $(READY) data/data-by-char/prepare.py data/plays.py data/shakespeare.py
+$(CORPUS): $(READY) data/data-by-char/prepare.py data/plays.py data/shakespeare.py data/wheel.py
 	python data/data-by-char/prepare.py
 	touch $@
 
 # Lesson 01 reads it. Without a network it says so, and uses another vocabulary.
 $(GPT2): | $(CORPUS)
-	python -c "from course.plays import open_gpt2; open_gpt2()"
+	-python data/gpt2/prepare.py
 
 clean:
 	rm -rf .venv *.egg-info out-* _site

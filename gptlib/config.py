@@ -214,9 +214,3 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | 
             raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
         overrides[word.removeprefix("--").split("=")[0]] = ""
     return read_config(cls, overrides.pop("toml", None), overrides)
-
-
-def as_arguments(config: Settings) -> list[str]:
-    """The command-line arguments for this config: the settings that differ from the defaults."""
-    changed = {f: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
-    return [f"--{f.name}={str(value).lower() if f.type is bool else value}" for f, value in changed.items()]

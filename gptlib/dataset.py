@@ -91,7 +91,7 @@ def _find(name: Path) -> Path:
     for folder in (name, COURSE_DATA / name):
         if os.path.isdir(folder):
             return folder
-    known = ", ".join(sorted(path.parent.name for path in COURSE_DATA.glob("*/prepare.py"))) or "none"
+    known = ", ".join(sorted(path.parent.name for path in COURSE_DATA.glob("*/train.toml"))) or "none"
     raise UserError(f"no dataset {str(name)!r}; give a folder that prepare.py wrote, or one of: {known}")
 
 

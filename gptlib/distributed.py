@@ -133,20 +133,10 @@ def shard_like(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 def from_env(environment: Mapping[str, str], parallel: str = "ddp") -> DistEnv:
-    """What torchrun says in its environment variables; a single process without them.
-
-    Raises UsageError if they are incomplete or contradict each other.
-    """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    found = {name: environment[name] for name in names if environment.get(name)}
-    try:
-        rank, size, local_rank = (int(found.get(name, 1 if name == "WORLD_SIZE" else 0)) for name in names[:3])
-        if 0 <= rank < size and (size == 1 or len(found) == len(names)):
-            return DistEnv(rank, size, local_rank, parallel)
-    except ValueError:
-        pass
-    said = ", ".join(f"{name} = {value}" for name, value in found.items())
-    raise UsageError(f"{said}: not what torchrun sets ({', '.join(names)}); start by torchrun, or unset them")
+    """What torchrun says in its environment variables; a single process without them."""
+    rank, local_rank = int(environment.get("RANK", 0)), int(environment.get("LOCAL_RANK", 0))
+    size = int(environment.get("WORLD_SIZE", 1))
+    return DistEnv(rank, size, local_rank, parallel) if size > 1 else DistEnv(parallel=parallel)
 
 
 @contextmanager

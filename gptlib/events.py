@@ -29,7 +29,7 @@ class TrainStep:
     step: int
     loss: float
     learning_rate: float
-    grad_norm: float
+    grad_norm: float  # before clipping
     tokens: int
     tokens_per_second: float
     seconds: float

@@ -6,6 +6,7 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Te
 ATTENTION = {"naive": naive_attention, "fused": fused_attention}
 QK_SCALE = 1.2  # scores of unit vectors are too close together for attention to become sharp (modded-nanogpt)
 # GPT-2 uses the tanh approximation; on a CPU the exact GELU is three times as fast and differs by at most 0.0005.
-GELU = {"gelu": "none", "gelu_tanh": "tanh"}
+ACTIVATION = {"gelu": F.gelu, "gelu_tanh": partial(F.gelu, approximate="tanh")}
 
 
 class Rotary(nn.Module):
@@ -103,14 +104,13 @@ class MLP(nn.Module):
 
     def __init__(self, config: GPTConfig):
         super().__init__()
-        self.dropout, self.gelu = config.dropout, GELU[config.activation]
+        self.dropout, self.activation = config.dropout, ACTIVATION[config.activation]
         self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = F.gelu(self.c_fc(x), approximate=self.gelu)
-        return dropout(self.c_proj(x), self.dropout, self.training)
+        return dropout(self.c_proj(self.activation(self.c_fc(x))), self.dropout, self.training)
 
 
 class Block(nn.Module):

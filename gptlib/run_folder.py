@@ -138,7 +138,7 @@ def same_tensors(one: Path, other: Path) -> bool:
 
 def move_aside(out_dir: Path) -> Path | None:
     """Move what an earlier run left in out_dir to earlier/, earlier-2/, ...; where it went, or None."""
-    names = {LOG, CONFIG, *FORMAT_1}
+    names = {LOG, CONFIG, "report.md", "report.png", *FORMAT_1}
     left = [p for p in out_dir.iterdir() if p.name in names or p.match("previous-*") or STEP.fullmatch(p.name)]
     if not left:
         return None

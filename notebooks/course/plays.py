@@ -17,18 +17,17 @@ def open_plays() -> Dataset:
     """
     folder = COURSE_DATA / "data-by-char"
     if not (folder / "meta.json").exists():
-        script = subprocess.run([sys.executable, folder / "prepare.py"], capture_output=True, text=True)
-        if script.returncode:
-            reason = (script.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
-            raise UserError(f"could not prepare the plays: {reason}")
+        _prepare("data-by-char")
         with suppress(UserError):
-            BPETokenizer.gpt2()  # while there is a network: lesson 01 needs it
+            _prepare("gpt2")  # while there is a network: lesson 01 needs it
     return Dataset.open(folder)
 
 
 def open_gpt2() -> BPETokenizer:
     """GPT-2's own vocabulary; where it cannot be had, one learned from the plays, so that lesson 01 still runs."""
     try:
+        if not (COURSE_DATA / "gpt2" / "tokenizer.json").exists():
+            _prepare("gpt2")
         return BPETokenizer.gpt2()
     except UserError:
         print(
@@ -37,3 +36,10 @@ def open_gpt2() -> BPETokenizer:
         )
         plays = open_plays()
         return BPETokenizer.train(plays.tokenizer.decode(plays.train[:1_000_000]), 8192)
+
+
+def _prepare(name: str) -> None:
+    script = subprocess.run([sys.executable, COURSE_DATA / name / "prepare.py"], capture_output=True, text=True)
+    if script.returncode:
+        reason = (script.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
+        raise UserError(f"could not prepare {name}: {reason}")

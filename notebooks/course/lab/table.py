@@ -6,6 +6,7 @@ import html
 import io
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from course.figures import COLORS
 from course.lab.runs import Run, Sample, Thoughts, in_words
-from gptlib.config import TrainConfig, as_arguments
+from gptlib.config import TrainConfig
 from gptlib.events import Estimate
 
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
@@ -79,7 +80,9 @@ def _losses(run: Run) -> Iterable[tuple[str, int, float, float, Any]]:
 
 def command(config: TrainConfig) -> str:
     """The command line that repeats a run in a terminal; nothing is saved unless --out_dir is added."""
-    return shlex.join(["python", "-m", "gptlib.train", *as_arguments(config)])
+    changed = {f: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
+    settings = [f"--{f.name}={str(value).lower() if f.type is bool else value}" for f, value in changed.items()]
+    return shlex.join(["python", "-m", "gptlib.train", *settings])
 
 
 def download(name: str, kind: str, content: bytes) -> str:

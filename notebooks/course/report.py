@@ -1,4 +1,4 @@
-"""One page about a run: python -m gptlib.report --out_dir=FOLDER writes report.md and report.png into it."""
+"""One page about a run: python -m course.report --out_dir=FOLDER writes report.md and report.png into it."""
 
 import io
 import statistics
@@ -34,7 +34,7 @@ class ReportConfig(Settings):
 
 def main(argv: list[str] | None = None) -> None:
     """Write the report of a run."""
-    options = read_command_line(ReportConfig, "python -m gptlib.report", __doc__, argv)
+    options = read_command_line(ReportConfig, "python -m course.report", __doc__, argv)
     folder = Path(options.out_dir)
     log, config = read_log(folder / LOG), read_config(TrainConfig, folder / CONFIG)
     atomic_write(folder / "report.png", figure_of(log))
