@@ -38,7 +38,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
-def fastest_threads(repeats: int = 5) -> int:
+def fastest_threads(repeats: int = 3) -> int:
     """How many CPU threads compute fastest just now, measured in a tenth of a second.
 
     Beside a busy program two threads can be ten times slower than one, because each waits for the other.

@@ -35,7 +35,7 @@ from gptlib.errors import UsageError, UserError
 from gptlib.events import Evaluation, TrainStep
 from gptlib.trainer import CHANGEABLE, Trainer
 
-DRAWING_SHARE = 0.04  # of a run's time goes into its pictures at most
+DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 6 s of one core: validation loss 1.93 (EXPERIMENTS.md). Small, and still a GPT in every part.
 DEFAULTS = {"n_layer": 2, "n_embd": 64, "block_size": 64, "batch_size": 24, "max_iters": 250, "schedule": "linear"}
