@@ -18,7 +18,7 @@ A lesson module is data and small functions:
 
     perplexity = Exercise(
         name="perplexity",
-        title="From loss to perplexity",
+        title="From loss to perplexity",  # a learner's progress is kept under it
         difficulty=1,  # to 3
         minutes=5,
         check=SameAs(
@@ -36,7 +36,7 @@ A lesson module is data and small functions:
         """,
     )
 
-    EXERCISES = [perplexity]
+    EXERCISES = [perplexity]  # in the order of the notebook
     RECALL, QUIZ = quizzes("03")  # from quiz_03.md; course.quiz says how it is written
 
 The text between backticks is shown as code, in hints, reasons, questions and choices.
