@@ -18,7 +18,6 @@ import nbformat
 from nbformat import NotebookNode
 from sphinx.cmd.build import build_main
 
-import course
 import course.lab
 import gptlib
 from course import LESSONS
@@ -26,7 +25,7 @@ from course.glossary import GLOSSARY
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-ROOMS = (gptlib, course.lab, course)  # not course.lessons: its answers are for those who look into the file
+ROOMS = (gptlib, course.lab)  # what notebooks of one's own may use; who writes lessons reads the code of `course`
 CARD = """::::{{container}} lesson
 {picture}
 

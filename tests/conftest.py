@@ -12,24 +12,18 @@ from hypothesis import settings
 
 # Longest first. Their tests train for seconds, start processes, draw many figures, drive a lab or a browser.
 # `make check` leaves them out, and single tests that are marked as slow.
+FORKING = ("test_distributed", "test_cli", "test_prepare", "test_kill")
 SLOW = (
     "browser",
     "notebooks",
-    "test_distributed",
-    "test_cli",
-    "test_kill",
-    "test_prepare",
+    *FORKING,
     "test_live",
     "test_gpu_benchmark",
     "test_probes_scaling",
     "test_step_costs",
-    "test_doctor",
-    "test_figures_07",
     "test_probes_accumulation",
     "test_plays",
-    "test_figures_06",
     "test_execute_notebooks",
-    "test_probes_context",
     "test_museum",
 )
 TINY = {
@@ -72,18 +66,26 @@ def pytest_xdist_make_scheduler(config, log):
             if nodeid.startswith("tests/browser/"):
                 return "browser"
             file = super()._split_scope(nodeid)
-            return "processes" if Path(file).stem in ("test_distributed", "test_cli", "test_kill") else file
+            return "processes" if Path(file).stem in FORKING else file
 
     return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """Longest first: whoever got the longest file last would keep the other workers waiting."""
-    folders = ("browser", "notebooks")
-    names = {item: item.path.parent.name if item.path.parent.name in folders else item.path.stem for item in items}
-    items.sort(key=lambda item: SLOW.index(names[item]) if names[item] in SLOW else len(SLOW))
+    """Longest first: whoever got the longest file last would keep the other workers waiting.
+
+    Of two notebooks, the later lesson is the longer one.
+    """
+
+    def turn(item):
+        folder, stem = item.path.parent.name, item.path.stem
+        name = folder if folder in SLOW else stem
+        lesson = int(stem[:2]) if folder == "notebooks" and stem[:2].isdecimal() else 0
+        return SLOW.index(name) if name in SLOW else len(SLOW), -lesson
+
+    items.sort(key=turn)
     for item in items:
-        if names[item] in SLOW:
+        if turn(item)[0] < len(SLOW):
             item.add_marker("slow")
 
 

@@ -1,4 +1,4 @@
-"""`python -m gptlib.train` and `.sample` in processes of their own, without seconds of importing torch for each.
+"""Programs in processes of their own, without seconds of importing torch for each.
 
 They are forked from a server that has imported it already (Python's own "forkserver"), and with it what torch
 would import for FSDP.
@@ -8,16 +8,20 @@ import ctypes
 import faulthandler
 import multiprocessing
 import os
+import re
 import resource
+import runpy
 import signal
 import sys
+import threading
 from importlib import import_module
+from pathlib import Path
 
 from gptlib.errors import run_cli
 
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(
-    ["__main__", "processes", "gptlib.train", "gptlib.sample", "torch._dynamo", "torch.distributed.fsdp"]
+    ["__main__", "processes", "gptlib.train", "gptlib.sample", "torch._dynamo", "torch.distributed.fsdp", "tokenizers"]
 )
 
 
@@ -29,28 +33,47 @@ def give_up_root():
             raise OSError("cannot give up root's capabilities")
 
 
-def _run(module, argv, output, largest_file, environment):
+def limit_memory(bytes_more):
+    """From now on this process gets no more than that."""
+    now = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (now + bytes_more,) * 2)
+    threading.stack_size(2**20)  # instead of 8 MB each
+    os.cpu_count = lambda: 2  # each thread has some blocks
+
+
+def _run(program, argv, output, errors, largest_file, memory, environment):
     os.environ.update(environment)
     give_up_root()
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
+    for name, number in ((output, 1), (errors or output, 2)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    # As in a terminal of Windows, whatever the real one is.
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="cp1252") for number in (1, 2))  # noqa: SIM115
     faulthandler.enable(2)  # a run that crashes says where
     faulthandler.register(signal.SIGUSR1, 2)  # and one that hangs, when `exit_code` asks
-    main = import_module(f"gptlib.{module}").main
+    script = program.endswith(".py")
+    main = None if script else import_module(program).main
+    if memory:
+        limit_memory(memory)
     try:
-        run_cli(lambda: main(argv))
+        if script:
+            sys.argv = [program, *argv]
+            runpy.run_path(program, run_name="__main__")
+        else:
+            run_cli(lambda: main(argv))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
 
 
-def start_program(module, argv, output, largest_file=None, **environment):
-    """Begin it; what it prints is appended to the file `output`. `largest_file`: bytes, as if the disk were full."""
-    process = FORKSERVER.Process(target=_run, args=(module, argv, output, largest_file, environment))
+def start_program(program, argv, output, errors=None, largest_file=None, memory=None, **environment):
+    """Begin a module's `main`, or a script; what it prints is appended to the file `output`, or `errors` in part.
+
+    `largest_file`: bytes, as if the disk were full. `memory`: bytes that it may take.
+    """
+    words = [str(word) for word in argv]
+    process = FORKSERVER.Process(target=_run, args=(program, words, output, errors, largest_file, memory, environment))
     process.start()
     return process
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from processes import exit_code, start_program
 
-from gptlib import BPETokenizer, Dataset, Heartbeat, TrainConfig, Trainer, TrainStep, UserError
+from gptlib import BPETokenizer, Dataset, Heartbeat, Trainer, TrainStep
 from gptlib import sample as sample_program
 from gptlib import train as train_program
 from gptlib.errors import OUT_OF_MEMORY, PATIENCE, run_cli
@@ -41,11 +41,11 @@ def trained(toml, out):
     return str(out)
 
 
-def program(module, *argv, stdout=subprocess.PIPE, **environment):
-    """The program in a process of its own, running."""
+def program(module, *argv, **environment):
+    """`python -m`, running."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment
-    command = [sys.executable, "-m", f"gptlib.{module}", *argv]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", module, *argv], **pipes, env=environment)
 
 
 def leaves(capsys, main, argv):
@@ -59,20 +59,20 @@ def leaves(capsys, main, argv):
 # --- in a process of their own --------------------------------------------------------------------------
 
 
-def test_train_as_a_program(toml, out):
-    process = program("train", toml, "--max_iters=6", PYTHONPROFILEIMPORTTIME="1")
-    stdout, stderr = process.communicate(timeout=300)
+def test_train_as_a_program_from_a_checkpoint(toml, trained, tmp_path):
+    words = [toml, f"--init_from={trained}", f"--out_dir={tmp_path}/new", "--max_iters=6"]
+    process = program("gptlib.train", *words, PYTHONPROFILEIMPORTTIME="1")
+    stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    assert "torch.optim.adamw\n" in stderr and "torch._dynamo\n" not in stderr  # two seconds that nobody needs
+    assert "gptlib.checkpoint\n" in stderr and "torch._dynamo\n" not in stderr  # two seconds that nobody needs
     assert "3,888 parameters on cpu" in stdout and "32 tokens per step: batch_size 4 x gradient" in stdout
     assert "step 0: train loss" in stdout and "step 6: train loss" in stdout and "gptlib.sample --out_dir=" in stdout
-    kept = {"step-00000005", "step-00000006", "config.toml", "log.jsonl", ".lock"}
-    assert {path.name for path in out.iterdir()} == kept
+    assert {path.name for path in (tmp_path / "new").iterdir()} >= {"step-00000006", "config.toml", "log.jsonl"}
 
 
 @pytest.fixture
 def piped(tmp_path):
-    """`piped("train", ...)`: the program in a process of its own, and the end of a pipe into which it writes."""
+    """`piped("gptlib.train", ...)`: the program in a process of its own, and the end of a pipe into which it writes."""
     readers = []
 
     def begin(module, *argv):
@@ -94,7 +94,7 @@ def read_until(reader, start):
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, capsys, piped):
-    process, said = piped("train", toml, "--init_from", "scratch", "--max_iters=1000000")
+    process, said = piped("gptlib.train", toml, "--init_from", "scratch", "--max_iters=1000000")
     read_until(said, "step 6: loss")
     os.kill(process.pid, signal.SIGINT)
     *_, last = said
@@ -109,7 +109,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_resumed_run_ends(toml, out, caps
 
 def test_who_reads_the_output_may_leave_and_the_run_is_saved_all_the_same(toml, out, piped):
     """As in `| tee log`, which dies of the same Ctrl-C."""
-    process, said = piped("train", toml, "--max_iters=1000000")
+    process, said = piped("gptlib.train", toml, "--max_iters=1000000")
     read_until(said, "step 6: loss")
     said.close()
     seen = len(read_log(out / "log.jsonl"))
@@ -124,11 +124,11 @@ def test_who_reads_the_output_may_leave_and_the_run_is_saved_all_the_same(toml, 
 
 def test_a_sample_streams_and_who_has_read_enough_may_leave_or_press_ctrl_c(trained, piped):
     words = [f"--out_dir={trained}", "--start=the ", "--max_new_tokens=1000000", "--device=cpu"]
-    process, said = piped("sample", *words)
+    process, said = piped("gptlib.sample", *words)
     assert said.read(20).startswith("the ")  # long before the text is complete
     said.close()
     assert exit_code(process) == 1
-    process, said = piped("sample", *words)
+    process, said = piped("gptlib.sample", *words)
     assert said.read(20).startswith("the ")
     os.kill(process.pid, signal.SIGINT)
     assert said.read().endswith("error: interrupted\n") and exit_code(process) == 130
@@ -173,35 +173,29 @@ def test_the_earlier_handlers_return_after_an_error_too(toml, refused):
 
 
 @pytest.mark.parametrize("words", [["--init_from=scratch"], ["--init_from", "scratch"], []])
-def test_the_command_that_goes_on_does(toml, monkeypatch, capsys, words):
-    with monkeypatch.context() as patch:
-        stop_at(patch, 4)
-        train_program.main([toml, *words])
-    command = capsys.readouterr().out.split("gptlib.train ")[1]
-    train_program.main(shlex.split(command))
+def test_the_command_that_goes_on_does_and_names_itself_again(toml, monkeypatch, capsys, words):
+    commands = []
+    for step, begin in ((4, [toml, *words]), (6, None)):
+        with monkeypatch.context() as patch:
+            stop_at(patch, step)
+            train_program.main(begin or commands[0])
+        commands.append(shlex.split(capsys.readouterr().out.split("gptlib.train ")[1]))
+    assert commands[0] == commands[1]
+    train_program.main(commands[1])
     shown = capsys.readouterr().out
-    assert "step 6: loss" in shown and "step 4: loss" not in shown and "done" in shown
+    assert "step 8: loss" in shown and "step 6: loss" not in shown and "done" in shown
 
 
 def test_the_fastest_number_of_threads_is_measured_once_and_kept(toml, out, monkeypatch):
     """Another number gives other last digits, so a resumed run has that of its beginning."""
     before = torch.get_num_threads()
     try:
-        for fastest, words in ((2, ["--max_iters=10"]), (1, ["--max_iters=12", "--init_from=resume"])):
+        for fastest, words in ((2, ["--max_iters=1"]), (1, ["--max_iters=2", "--init_from=resume"])):
             monkeypatch.setattr(train_program, "fastest_threads", lambda fastest=fastest: fastest)
             train_program.main([toml, "--threads=0", *words])
             assert "threads = 2\n" in (out / "config.toml").read_text() and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_run_stopped_twice_names_the_same_command_again(toml, monkeypatch, capsys):
-    stop_at(monkeypatch, 2)
-    train_program.main([toml])
-    first = capsys.readouterr().out.split("continue with")[1]
-    stop_at(monkeypatch, 6)
-    train_program.main(shlex.split(first.split("gptlib.train ")[1]))
-    assert capsys.readouterr().out.split("continue with")[1] == first
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_not_done(toml, monkeypatch, capsys):
@@ -245,24 +239,6 @@ def test_a_missing_wandb_is_refused_before_anything_is_set_aside(toml, out, monk
     assert not (out / "earlier").exists() and (out / "step-00000001").exists()
 
 
-TRAIN_ERRORS = [
-    (["--n_layer=0"], 2, "n_layer = 0"),
-    (["extra"], 2, "unexpected argument 'extra'"),
-    (["--init_from=reusme"], 1, "no run in 'reusme'"),
-    (["--out_dir=", "--init_from=resume"], 2, "out_dir is empty"),
-    (["--dataset=nowhere"], 1, "no dataset 'nowhere'"),
-    (["--block_size=5000"], 1, "block_size = 5000"),
-    (["--init_from=resume"], 1, "no run in"),
-    (["--out_dir=/dev/null/out"], 1, "/dev/null/out"),
-]
-
-
-@pytest.mark.parametrize(("words", "code", "shown"), TRAIN_ERRORS, ids=lambda case: str(case))
-def test_train_errors_are_one_line_and_an_exit_code(toml, capsys, words, code, shown):
-    exit_code, lines = leaves(capsys, train_program.main, [toml, *words])
-    assert exit_code == code and len(lines) == 1 and lines[0].startswith("error: ") and shown in lines[0]
-
-
 # --- sample -----------------------------------------------------------------------------------------------
 
 
@@ -291,15 +267,14 @@ def test_sample_reads_the_best_checkpoint(trained, monkeypatch):
     assert all(tensor.equal(best[name]) for name, tensor in read[0].state_dict().items())
 
 
-@pytest.fixture
-def documents(tmp_path):
+@pytest.fixture(scope="module")
+def documents(tiny, tmp_path_factory):
     """A run that learned two short documents by heart: its first token after an end of text is always the same."""
     tokenizer = BPETokenizer.train("", 257, end_of_text=True)
     document = [*tokenizer.encode("low").tolist(), tokenizer.end_of_text]
     dataset = Dataset(*[np.array(document * 100)] * 2, tokenizer)
-    shape = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 16, "batch_size": 8}
-    plan = {"max_iters": 60, "eval_interval": 60, "eval_iters": 1, "learning_rate": 0.03, "warmup_iters": 2}
-    config = TrainConfig(**shape, **plan, device="cpu", threads=1, out_dir=str(tmp_path / "documents"))
+    plan = {"max_iters": 60, "eval_interval": 60, "eval_iters": 1, "learning_rate": 0.03, "batch_size": 8}
+    config = tiny(**plan, out_dir=str(tmp_path_factory.mktemp("documents")))
     list(Trainer(config, dataset))
     return config.out_dir
 
@@ -345,27 +320,12 @@ def test_the_start_may_be_a_file(trained, tmp_path, capsys, refused):
 
 
 def test_what_a_model_writes_is_utf8_whatever_the_terminal_s_own_characters_are(tiny, tmp_path):
+    """`start_program` starts it as in a terminal whose characters are those of Windows in the West."""
     list(Trainer(tiny(max_iters=1, out_dir=str(tmp_path)), Dataset.from_text("北冥有魚其名為鯤" * 20)))
-    words = [f"--out_dir={tmp_path}", "--start=北", "--num_samples=1", "--max_new_tokens=4"]
-    process = program("sample", *words, PYTHONUTF8="0", PYTHONIOENCODING="cp1252", PYTHONPROFILEIMPORTTIME="1")
-    stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0 and len(stdout.split("\n")[0]) == 5 and "?" not in stdout
-    assert "gptlib.checkpoint\n" in stderr and "torch._dynamo\n" not in stderr  # two seconds that nobody needs
-
-
-SAMPLE_ERRORS = [
-    (["--temperature=-1"], 2, "temperature = -1.0"),
-    (["--top_k=0"], 2, "top_k = 0"),
-    (["--top_p=0"], 2, "top_p = 0.0"),
-    (["out"], 2, "unexpected argument 'out'"),
-    (["--out_dir=nowhere"], 1, "no run in 'nowhere'"),
-]
-
-
-@pytest.mark.parametrize(("words", "code", "shown"), SAMPLE_ERRORS, ids=lambda case: str(case))
-def test_sample_errors_are_one_line_and_an_exit_code(capsys, words, code, shown):
-    exit_code, lines = leaves(capsys, sample_program.main, words)
-    assert exit_code == code and len(lines) == 1 and lines[0].startswith("error: ") and shown in lines[0]
+    words = [f"--out_dir={tmp_path}", "--start=北", "--num_samples=1", "--max_new_tokens=4", "--device=cpu"]
+    assert exit_code(start_program("gptlib.sample", words, tmp_path / "said")) == 0
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    assert len(said.split("\n")[0]) == 5 and "?" not in said
 
 
 def test_a_start_that_the_model_cannot_read_is_refused(trained, capsys):
@@ -376,17 +336,39 @@ def test_a_start_that_the_model_cannot_read_is_refused(trained, capsys):
 
 # --- errors -------------------------------------------------------------------------------------------------
 
+TRAIN, SAMPLE = train_program.main, sample_program.main
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "code", "shown"),
+    [
+        (TRAIN, ["--n_layer=0"], 2, "n_layer = 0"),
+        (TRAIN, ["extra"], 2, "unexpected argument 'extra'"),
+        (TRAIN, ["--init_from=reusme"], 1, "no run in 'reusme'"),
+        (TRAIN, ["--out_dir=", "--init_from=resume"], 2, "out_dir is empty"),
+        (TRAIN, ["--dataset=nowhere"], 1, "no dataset 'nowhere'"),
+        (TRAIN, ["--block_size=5000"], 1, "block_size = 5000"),
+        (TRAIN, ["--init_from=resume"], 1, "no run in"),
+        (TRAIN, ["--out_dir=/dev/null/out"], 1, "/dev/null/out"),
+        (TRAIN, ["--n_embd=1000000"], 1, OUT_OF_MEMORY),
+        (SAMPLE, ["--temperature=-1"], 2, "temperature = -1.0"),
+        (SAMPLE, ["--top_k=0"], 2, "top_k = 0"),
+        (SAMPLE, ["--top_p=0"], 2, "top_p = 0.0"),
+        (SAMPLE, ["out"], 2, "unexpected argument 'out'"),
+        (SAMPLE, ["--out_dir=nowhere"], 1, "no run in 'nowhere'"),
+    ],
+    ids=lambda case: case.__module__ if callable(case) else str(case),
+)
+def test_an_error_is_one_line_and_an_exit_code(toml, capsys, main, words, code, shown):
+    exit_code, (line,) = leaves(capsys, main, [toml, *words] if main is TRAIN else words)
+    assert exit_code == code and line.startswith("error: ") and shown in line
+
 
 def test_an_unexpected_error_is_one_line_and_debug_shows_where(capsys, monkeypatch):
-    assert leaves(capsys, lambda argv: 1 / 0, []) == (
-        *(1, ["error: unexpected ZeroDivisionError: division by zero; --debug shows where"]),
-    )
+    said = ["error: unexpected ZeroDivisionError: division by zero; --debug shows where"]
+    assert leaves(capsys, lambda argv: 1 / 0, []) == (1, said)
     monkeypatch.setattr(sys, "argv", ["train", "--debug"])
     assert "Traceback (most recent call last):" in leaves(capsys, lambda argv: 1 / 0, [])[1]
-
-
-def test_too_little_memory_is_one_line(toml, capsys):
-    assert leaves(capsys, train_program.main, [toml, "--n_embd=1000000"]) == (1, [f"error: {OUT_OF_MEMORY}"])
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(toml, out, capsys):
@@ -398,16 +380,15 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toml, out, capsys):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_an_output_that_cannot_be_written_is_one_line_and_finished_work_is_no_error(toml, trained):
-    with open("/dev/full", "w") as full:
-        process = program("sample", f"--out_dir={trained}", "--max_new_tokens=9", stdout=full)
-        assert process.communicate(timeout=300)[1] == "error: No space left on device: standard output\n"
-        assert process.returncode == 1
-    assert exit_code(start_program("train", [toml, "--max_iters=3"], "/dev/full")) == 0
+def test_an_output_that_cannot_be_written_is_one_line_and_finished_work_is_no_error(toml, trained, tmp_path):
+    words = [f"--out_dir={trained}", "--max_new_tokens=9", "--device=cpu"]
+    assert exit_code(start_program("gptlib.sample", words, "/dev/full", errors=tmp_path / "errors")) == 1
+    assert (tmp_path / "errors").read_text() == "error: No space left on device: standard output\n"
+    assert exit_code(start_program("gptlib.train", [toml, "--max_iters=3"], "/dev/full")) == 0
 
 
 def test_ctrl_c_while_torch_is_imported_is_one_line():
-    process = program("train", "--help", PYTHONVERBOSE="1")
+    process = program("gptlib.train", "--help", PYTHONVERBOSE="1")
     for line in process.stderr:
         if "import 'torch._C'" in line:
             process.send_signal(signal.SIGINT)
@@ -423,10 +404,3 @@ def test_a_process_with_a_reason_of_its_own_says_it_after_a_while(capsys, monkey
     monkeypatch.setattr("gptlib.errors.time.sleep", waited.append)
     code, lines = leaves(capsys, train_program.main, ["--n_layer=0"])
     assert code == 2 and lines[0].startswith("error: n_layer = 0") and waited == [PATIENCE]
-
-
-def test_a_user_error_is_printed_without_traceback(capsys):
-    def main(argv):
-        raise UserError("no luck; try again")
-
-    assert leaves(capsys, main, []) == (1, ["error: no luck; try again"])

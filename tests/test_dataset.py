@@ -1,7 +1,5 @@
 """Prepared folders, and the batches that are cut from their tokens."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -171,19 +169,6 @@ def test_missing_tokens_are_refused(prepared, refused, damage):
     damage(prepared / "val.bin")
     with refused("cannot read the tokens in", "prepare"):
         Dataset.open(prepared)
-
-
-def test_a_large_vocabulary_is_read_in_four_bytes(tmp_path):
-    tokenizer = BPETokenizer([*BYTES, *(bytes([i, j]) for i in range(256) for j in range(256))])
-    tokens = np.array([65_791, 65_536, 3])
-    for split in ("train", "val"):
-        tokens.astype(tokenizer.dtype).tofile(tmp_path / f"{split}.bin")
-    tokenizer.save(tmp_path / "tokenizer.json")
-    meta = {"train_tokens": 3, "val_tokens": 3, "vocab_size": tokenizer.vocab_size}
-    meta["tokenizer"] = tokenizer.fingerprint()
-    (tmp_path / "meta.json").write_text(json.dumps(meta))
-    assert Dataset.open(tmp_path).train.tolist() == tokens.tolist()
-    assert (tmp_path / "train.bin").stat().st_size == 12
 
 
 # --- losses that can be compared --------------------------------------------------------------------------

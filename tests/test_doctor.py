@@ -1,27 +1,26 @@
 """python -m course.doctor: what this machine can do, and for each problem the command that mends it."""
 
-import subprocess
+import runpy
 import sys
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 
 import pytest
 import torch
 
 from course import doctor
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def remedies():
     return {finding.what: finding.remedy for finding in doctor.examine() if finding.remedy}
 
 
-def test_as_a_program_it_names_what_there_is():
-    result = subprocess.run([sys.executable, "-m", "course.doctor"], capture_output=True, text=True, cwd=ROOT)
-    assert result.stderr == "" and result.returncode == ("mend:" in result.stdout)
+def test_as_a_program_it_names_what_there_is(capsys):
+    with pytest.raises(SystemExit) as left, pytest.warns(RuntimeWarning, match=r"found in sys\.modules"):
+        runpy.run_module("course.doctor", run_name="__main__")
+    said = capsys.readouterr()
+    assert said.err == "" and left.value.code == ("mend:" in said.out)
     for word in ("python", "torch", "tqdm", "ipykernel", "cuda", "device", "dtype", "memory", "kernel", "text"):
-        assert f"  {word} " in result.stdout, result.stdout
+        assert f"  {word} " in said.out, said.out
 
 
 def test_a_missing_package_is_named_with_its_command_and_nothing_that_needs_it_is_imported(monkeypatch):

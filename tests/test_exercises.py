@@ -399,7 +399,7 @@ def test_without_widgets_a_quiz_is_still_a_list(quiz, monkeypatch):
 
 @pytest.mark.slow
 def test_widgets_are_imported_only_to_be_shown():
-    names = [f"course.lessons.{lesson}" for lesson in LESSONS]
+    names = ["course.course_map", *(f"course.lessons.{lesson}" for lesson in LESSONS)]
     code = f"import sys, json, {', '.join(names)}; print(json.dumps(list(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
     assert "course.quiz" in loaded and not {"ipywidgets", "IPython", "matplotlib"} & set(loaded)

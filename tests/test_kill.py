@@ -44,7 +44,9 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
     log = out / "log.jsonl"
     while hits < KILLS or step <= KILLS:  # a busy machine gets less far between two
         init_from = "resume" if steps_in(out) else "scratch"
-        run = start_program("train", [*words, "--max_iters=1000000", f"--init_from={init_from}"], tmp_path / "said")
+        run = start_program(
+            "gptlib.train", [*words, "--max_iters=1000000", f"--init_from={init_from}"], tmp_path / "said"
+        )
         begun = log.stat().st_size if log.exists() else 0
         while run.is_alive() and (not log.exists() or log.stat().st_size == begun):
             run.join(0.01)
@@ -61,7 +63,7 @@ def test_after_every_kill_the_newest_checkpoint_loads_and_the_run_goes_on(tiny, 
     config = tiny(**PLAN, max_iters=step + 10, out_dir=str(tmp_path / "whole"))
     whole = Trainer(config, Dataset.open(prepared))
     list(whole)
-    last = start_program("train", [*words, f"--max_iters={step + 10}", "--init_from=resume"], tmp_path / "said")
+    last = start_program("gptlib.train", [*words, f"--max_iters={step + 10}", "--init_from=resume"], tmp_path / "said")
     assert exit_code(last) == 0, (tmp_path / "said").read_text()[-2000:]
     end = load_checkpoint(out, prefer="latest")
     assert end.state == whole.state
@@ -97,11 +99,11 @@ def test_an_out_dir_that_may_not_be_written_is_refused_and_what_is_in_it_stays(
 ):
     out, output = tmp_path / "out", tmp_path / "said"
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
-    first = start_program("train", [*words, "--max_iters=5"], tmp_path / "first")
+    first = start_program("gptlib.train", [*words, "--max_iters=5"], tmp_path / "first")
     assert exit_code(first) == 0, (tmp_path / "first").read_text()
     intact = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     read_only(out)
-    second = start_program("train", [*words, f"--init_from={init_from}"], output)
+    second = start_program("gptlib.train", [*words, f"--init_from={init_from}"], output)
     assert exit_code(second) == 1 and str(out) in only_error(output) and "choose another" in only_error(output)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == intact
 
@@ -111,7 +113,7 @@ def test_an_out_dir_that_may_not_be_made_is_refused(tiny, prepared, tmp_path, re
     (tmp_path / "closed").mkdir()
     read_only(tmp_path / "closed")
     out = tmp_path / "closed" / "out"
-    run = start_program("train", words_of(tiny(dataset=str(prepared), out_dir=str(out))), tmp_path / "said")
+    run = start_program("gptlib.train", words_of(tiny(dataset=str(prepared), out_dir=str(out))), tmp_path / "said")
     assert exit_code(run) == 1 and str(out) in only_error(tmp_path / "said") and not out.exists()
 
 
@@ -121,7 +123,7 @@ def test_an_out_dir_that_is_closed_during_the_run_ends_it_and_the_last_checkpoin
 ):
     out, output = tmp_path / "out", tmp_path / "said"
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
-    run = start_program("train", [*words, "--max_iters=1000000"], output)
+    run = start_program("gptlib.train", [*words, "--max_iters=1000000"], output)
     while run.is_alive() and not steps_in(out):
         run.join(0.01)
     read_only(out)
@@ -134,18 +136,18 @@ def test_an_out_dir_that_is_closed_during_the_run_ends_it_and_the_last_checkpoin
 def test_a_disk_that_is_full_ends_the_run_in_one_line_and_loses_nothing(tiny, prepared, tmp_path, largest_file, said):
     out, output = tmp_path / "out", tmp_path / "said"
     words = words_of(tiny(**PLAN, dataset=str(prepared), out_dir=str(out)))
-    first = start_program("train", [*words, "--max_iters=5"], tmp_path / "first")
+    first = start_program("gptlib.train", [*words, "--max_iters=5"], tmp_path / "first")
     assert exit_code(first) == 0
     latest = out / "step-00000005"
     intact = {path.name: path.read_bytes() for path in latest.iterdir()}
-    second = start_program("train", [*words, "--init_from=resume"], output, largest_file=largest_file)
+    second = start_program("gptlib.train", [*words, "--init_from=resume"], output, largest_file=largest_file)
     code = exit_code(second)
     lines = [line for line in output.read_text().splitlines() if line.startswith("error: ")]
     assert code == 1 and len(lines) == 1 and said in lines[0] and str(out) in lines[0], output.read_text()
     assert "Traceback" not in output.read_text() and "free" in lines[0]
     assert {path.name: path.read_bytes() for path in latest.iterdir()} == intact
     assert [path.name for path in out.glob(".*")] == [".lock"]
-    third = start_program("train", [*words, "--init_from=resume"], tmp_path / "third")
+    third = start_program("gptlib.train", [*words, "--init_from=resume"], tmp_path / "third")
     assert exit_code(third) == 0 and load_checkpoint(out, prefer="latest").state.step == 20
     assert [event["step"] for event in checked_log(out / "log.jsonl", 1) if event["event"] == "TrainStep"] == list(
         range(20)

@@ -1,8 +1,6 @@
 """What is solved is kept, in the learner's own file, and a file that is no good harms no check."""
 
 import json
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -152,9 +150,3 @@ def test_titles_and_questions_are_of_one_lesson_each():
     titles = [exercise.title for module in modules for exercise in module.EXERCISES]
     texts = [question.text for module in modules for question in module.QUIZ.questions]
     assert len(set(titles)) == len(titles) and len(set(texts)) == len(texts)
-
-
-@pytest.mark.slow
-def test_widgets_are_imported_only_to_be_shown():
-    code = "import sys, course.course_map; print('ipywidgets' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

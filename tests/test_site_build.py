@@ -7,10 +7,14 @@ from pathlib import Path
 import nbformat.v4 as v4
 import pytest
 
-pytest.importorskip("sphinx", reason="the extra `site` is not installed: make test installs it")
-
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = runpy.run_path(str(ROOT / "site" / "build.py"))
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The names that site/build.py defines."""
+    pytest.importorskip("sphinx", reason="the extra `site` is not installed: make test installs it")
+    return runpy.run_path(str(ROOT / "site" / "build.py"))
 
 
 def shows(**data):
@@ -36,11 +40,11 @@ FIRST, SECOND = shows(image_png="AAAA", alt="a loss"), shows(image_png="BBBB", a
         ([shows(image_png="CCCC")], ("CCCC", "")),
     ],
 )
-def test_a_card_shows_the_figure_of_the_live_lab_or_the_first_or_none(cells, figure):
-    assert BUILD["figure_of"](v4.new_notebook(cells=cells)) == figure
+def test_a_card_shows_the_figure_of_the_live_lab_or_the_first_or_none(build, cells, figure):
+    assert build["figure_of"](v4.new_notebook(cells=cells)) == figure
 
 
-def test_a_lesson_that_was_saved_while_its_cells_were_still_running_has_a_card(tmp_path):
+def test_a_lesson_that_was_saved_while_its_cells_were_still_running_has_a_card(build, tmp_path):
     sources, lessons = tmp_path / "sources", tmp_path / "notebooks"
     sources.mkdir()
     lessons.mkdir()
@@ -50,5 +54,5 @@ def test_a_lesson_that_was_saved_while_its_cells_were_still_running_has_a_card(t
             if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
         (lessons / path.name).write_text(json.dumps(notebook), encoding="utf-8")
-    BUILD["lay_out"](sources, lessons)
+    build["lay_out"](sources, lessons)
     assert "How do we know that it learns?" in (sources / "lessons.txt").read_text(encoding="utf-8")
