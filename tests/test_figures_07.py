@@ -18,7 +18,7 @@ def test_the_lab_takes_a_part_out_of_the_model_it_trains(tiny, dataset):
     seen = []
     lab = figures.PartsLab(lambda part, model: seen.append((part, model)), ["nothing", "attention"], dataset=dataset)
     lab.sliders["take out"].value = "attention"
-    run = lab.new_run(1)
+    run = lab.new_run()
     trainer = lab.make_trainer(run)
     assert run.settings["take out"] == "attention" and seen == [("attention", trainer.model)]
     assert isinstance(run.config, TrainConfig)

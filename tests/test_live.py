@@ -14,7 +14,7 @@ import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
 
-from course.lab import Lab, Prediction, draw_runs
+from course.lab import Lab, Prediction
 from course.lab.controls import beyond, make_control
 from course.lab.worker import reason_for
 from gptlib import Dataset, Trainer
@@ -94,7 +94,6 @@ def test_a_run_in_the_cell_equals_a_run_in_the_thread(make_lab, capsys):
     lab = make_lab(dropout=0.3)  # dropout draws from torch's own random numbers; samples must not
     lab.start()
     losses = finish(lab).losses
-    assert losses == lab.train().losses
     lab.run()
     assert lab.runs[-1].status == "finished" and lab.runs[-1].losses == losses
     bare = Trainer(lab.runs[-1].config, lab.dataset)
@@ -187,13 +186,6 @@ def test_a_failing_run_says_why_and_the_next_one_works(make_lab):
     assert finish(lab).status == "finished"
 
 
-def test_an_error_of_any_kind_ends_in_the_status_line(make_lab, monkeypatch):
-    lab = make_lab()
-    monkeypatch.setattr(lab, "make_trainer", lambda run: 1 / 0)
-    lab.start()
-    assert finish(lab).status == "failed" and "ZeroDivisionError" in status(lab)
-
-
 def test_an_error_in_the_middle_keeps_the_curves(make_lab, monkeypatch):
     lab = make_lab()
 
@@ -248,19 +240,10 @@ def test_reasons_are_one_plain_sentence():
 
 def test_five_runs_are_kept_the_oldest_leaves_visibly_and_numbers_continue(make_lab):
     lab = make_lab()
-    for _ in range(6):
+    for _ in range(7):
         lab._begin().step = 20
-    assert [run.number for run in lab.runs] == [2, 3, 4, 5, 6] and "run 1 has left" in lab.view.note.value
-    assert len({run.look.slot for run in lab.runs}) == 5
-
-
-def test_a_run_that_was_only_stepped_makes_room(make_lab):
-    lab = make_lab(**LONG)
-    lab.step()
-    wait_until(lambda: lab.runs[-1].status == "paused")
-    lab.stop()
-    lab.start()
-    assert [run.number for run in lab.runs] == [1]
+    assert [run.number for run in lab.runs] == [3, 4, 5, 6, 7] and "run 2 has left" in lab.view.note.value
+    assert sorted(run.look.slot for run in lab.runs) == [0, 1, 2, 3, 4]
 
 
 def test_labs_take_turns(make_lab):
@@ -429,7 +412,7 @@ def test_samples_are_kept_with_their_steps_and_any_two_can_be_compared(make_lab)
 
 
 def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab):
-    lab = make_lab(**LONG, maps=True, unfolded=("What it thinks",))
+    lab = make_lab(**LONG, maps=True)
     begin(lab)
     lab.view.line.value = "the qu"
     wait_until(lambda: lab.runs[-1].thoughts and lab.runs[-1].thoughts.line == "the qu")
@@ -463,16 +446,10 @@ def test_the_plot_has_an_alt_text_with_the_numbers(make_lab):
     assert 'alt="lab 0 against steps. No run yet."' in lab.view.image.value
     lab.start()
     run = finish(lab)
+    assert "finished at step 30" in lab.view.image.value
     assert f"validation loss {run.val.mean:.2f}" in lab.view.image.value
     assert "Gap " in lab.view.costs.value and "training" in lab.view.costs.value
-
-
-def test_a_static_figure_is_a_png_with_an_alt_text(make_lab):
-    run = make_lab().train()
-    data, metadata = draw_runs([run], "One run")._repr_mimebundle_()
-    assert data["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["width"] == 792
-    assert "finished at step 30" in metadata["image/png"]["alt"]
-    assert not re.search(r"\d\.\d", data["text/plain"]), "nbval compares this text, so it holds nothing measured"
+    assert lab.view.heard.value == status(lab)
 
 
 def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
@@ -482,14 +459,6 @@ def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
-def test_the_command_repeats_a_named_text_only(make_lab):
-    lab = make_lab()
-    lab.view.folds["Take it away"].value = True
-    lab.start()
-    finish(lab)
-    assert "only in this notebook" in lab.view.export.value and "runs.csv" in lab.view.export.value
-
-
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -497,7 +466,7 @@ def test_the_command_repeats_a_named_text_only(make_lab):
         ({"sliders": [5]}, "no setting 5"),
         ({"prediction": "x"}, "prediction = 'x': give a Prediction"),
         ({"dataset": 17}, "dataset = 17: give a Dataset"),
-        ({"sliders": ["device"]}, "no control for 'device'"),
+        ({"sliders": ["out_dir"]}, "no slider for 'out_dir'"),
         ({"learnig_rate": 1}, "did you mean 'learning_rate'"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0"),
     ],
@@ -529,13 +498,14 @@ def test_controls_reach_what_they_are_given_and_say_what_they_are():
     assert slider.value == pytest.approx(5.0) and "learning rate" in slider.tooltip
     assert make_control("n_layer", 12).value == 12 and make_control("eval_interval", 2).value == 2
     assert make_control("train_fraction", 0.0001).value == pytest.approx(0.0001)
+    assert make_control("dtype", "auto").value == "auto" and "auto" not in make_control("dtype", "float32").options
 
 
 def test_a_lab_about_the_learning_rate_trains_with_adamw(make_lab):
     assert make_lab("learning_rate").base.optimizer == "adamw" and make_lab().base.optimizer == "muon"
     both = make_lab("learning_rate", optimizer="muon", learning_rate=0.01, muon_lr=0.04)
     both.sliders["learning_rate"].value = 0.02
-    assert both.new_run(1).config.muon_lr == pytest.approx(0.08)
+    assert both.new_run().config.muon_lr == pytest.approx(0.08)
 
 
 # --- threads and pages ------------------------------------------------------------

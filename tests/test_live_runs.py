@@ -9,10 +9,10 @@ import shlex
 import pytest
 from matplotlib.text import Annotation
 
-from course.lab import Lab, draw_runs, new_figure
+from course.lab import Lab, new_figure
 from course.lab.curves import LivePlot, draw_run, label_ends, prepare_axes, x_range, y_range
 from course.lab.observe import FEWEST, sample_is_due, think, write_sample
-from course.lab.runs import FINISHED, STOPPED, X_AXES, Look, Run, add_run, along, distinctions, end_of
+from course.lab.runs import FINISHED, PAUSED, STOPPED, X_AXES, Look, Run, Status, add_run, along, distinctions, end_of
 from course.lab.table import as_csv, as_table, command, costs, download
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
@@ -80,9 +80,8 @@ def test_divergence_is_a_loss_that_stays_far_above_where_it_began(tiny, losses, 
     assert not diverges or "learning_rate" in run.divergence()
 
 
-def test_the_shares_of_the_time_add_up(run):
-    assert run.shares() == {"training": 0.5, "evaluating": 0.5, "samples": 0.0}
-    assert "6.0 s: training 50%, evaluating 50%; drawing 0% on top; 53 characters/s" in costs(run)
+def test_what_a_run_costs(run):
+    assert "6.0 s: training 50%, evaluating 50%, samples 0%; 53 characters/s" in costs(run)
 
 
 @pytest.mark.parametrize(("gap", "said"), [(1.0, "harder"), (-1.0, "easier"), (0.1, "cannot tell")])
@@ -91,6 +90,15 @@ def test_the_gap_between_the_curves_in_words(tiny, gap, said):
     assert run.gap() == ""
     run.consume(evaluation(0, 3.0, gap=gap))
     assert said in run.gap() and f"{abs(gap):.2f} ± 0.22" in run.gap()
+
+
+def test_while_it_runs_only_evaluations_are_read_out(tiny):
+    run, heard = Run(1, tiny(), {}), []
+    for event in (evaluation(0, 3.0), step(0, 3.1), step(1, 3.0), evaluation(2, 2.5), step(2, 2.9), Status(PAUSED)):
+        run.consume(event)
+        heard.append(run.heard())
+    assert heard[:3] == [heard[0]] * 3 and heard[3:5] == ["step 2, validation loss 2.60"] * 2
+    assert heard[5].startswith("paused at step 3")
 
 
 def test_of_several_changes_at_a_step_the_last_one_counts(run):
@@ -107,21 +115,13 @@ def test_of_several_changes_at_a_step_the_last_one_counts(run):
 # --- several runs -----------------------------------------------------------------------------------------
 
 
-def test_the_oldest_run_makes_room_and_numbers_continue(tiny):
-    runs = []
-    for _ in range(7):
-        runs = add_run(runs, Run(1, tiny(), {}, status=FINISHED))
-    assert [run.number for run in runs] == [3, 4, 5, 6, 7]
-    assert sorted(run.look.slot for run in runs) == [0, 1, 2, 3, 4]
-
-
-def test_a_stub_makes_room_first(tiny):
+def test_a_run_that_was_only_stepped_makes_room(tiny):
     runs = add_run([], Run(1, tiny(), {}, status=STOPPED, step=1))
     assert [run.number for run in add_run(runs, Run(1, tiny(), {}))] == [1]
 
 
 def test_runs_are_called_by_what_sets_them_apart(tiny):
-    runs = [Run(1, tiny(), {"block_size": 8}), Run(2, tiny(dropout=0.5), {"block_size": 8, "dropout": 0.5})]
+    runs = [Run(i, tiny(dropout=p), {"block_size": 8, "dropout": p}) for i, p in enumerate((0.0, 0.5), 1)]
     assert distinctions(runs) == ["dropout 0", "dropout 0.5"] and distinctions(runs[:1]) == [""]
     runs[1].look.name = "wide"
     assert distinctions(runs) == ["dropout 0", "wide"]
@@ -160,9 +160,10 @@ def test_the_command_gives_the_same_settings_again(settings):
     assert read_command_line(TrainConfig, PROG, "", words[3:], toml="CONFIG.toml") == config
 
 
-def test_a_lab_on_a_named_dataset_knows_its_command(prepared):
-    lab = Lab("block_size", dataset=str(prepared), title="named", max_iters=7, block_size=8)
-    assert f"--dataset={prepared}" in lab._command(lab.new_run(1))
+def test_only_a_named_dataset_has_a_command_that_repeats_its_runs(prepared, dataset):
+    named, unnamed = (Lab("block_size", dataset=data, block_size=8) for data in (str(prepared), dataset))
+    assert f"--dataset={prepared}" in named._command(named.new_run())
+    assert "only in this notebook" in unnamed._command(unnamed.new_run())
 
 
 # --- the plot ---------------------------------------------------------------------------------------------
@@ -196,7 +197,9 @@ def test_labels_at_the_ends_do_not_overlap(tiny):
     figure.canvas.draw()
     boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
-    assert boxes[-1].y1 <= figure.bbox.y1 and "run 1: 2.10\nblock_size 1" in [label.get_text() for label in labels]
+    assert boxes[-1].y1 <= figure.bbox.y1 and "run 1: 2.10\nblock_size\N{NO-BREAK SPACE}1" in [
+        label.get_text() for label in labels
+    ]
 
 
 def test_the_words_of_a_mark_are_in_the_picture(run):
@@ -209,12 +212,6 @@ def test_the_words_of_a_mark_are_in_the_picture(run):
     for text in (first, last):
         box = text.get_window_extent()
         assert ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1
-
-
-def test_runs_are_drawn_on_any_axes(run):
-    for x_axis in ("tokens", "seconds"):
-        picture = draw_runs([run], x_axis=x_axis, landmarks=LANDMARKS)
-        assert picture.png.startswith(b"\x89PNG") and f"against {x_axis}" in picture.alt
 
 
 def test_a_frame_does_not_depend_on_the_frames_before(run, tiny):

@@ -2,12 +2,11 @@
 
 from course.cells import set_up_cells
 from course.figures import Picture, new_figure
-from course.lab.curves import draw_runs
 from course.lab.explorer import Explorer
 from course.lab.lab import Lab
 from course.lab.runs import Run
 from course.prediction import Prediction
 
-__all__ = ["Explorer", "Lab", "Picture", "Prediction", "Run", "draw_runs", "new_figure"]
+__all__ = ["Explorer", "Lab", "Picture", "Prediction", "Run", "new_figure"]
 
 set_up_cells()

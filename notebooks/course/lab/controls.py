@@ -1,4 +1,4 @@
-"""One control for each setting that a lab may show; buttons, questions, and words that are read out."""
+"""One control for each setting that a lab may show; buttons, and questions."""
 
 import difflib
 import html
@@ -14,13 +14,8 @@ from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
 PAIR = ("batch_size", "gradient_accumulation_steps")  # whose product a lab can keep
-_CHOICES = {
-    "attention": ("fused", "naive"),
-    "schedule": ("cosine", "linear", "constant"),
-    "optimizer": ("adamw", "muon"),
-    "dtype": ("float32", "bfloat16", "float16"),
-}
-_RANGES = {  # lowest, highest, step
+_ABOUT = {field.name: field.metadata for field in fields(TrainConfig)}
+_RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
     "eval_interval": (5, 200, 5),
     "eval_iters": (1, 50, 1),
     "log_interval": (1, 100, 1),
@@ -34,8 +29,10 @@ _RANGES = {  # lowest, highest, step
     "n_embd": (16, 256, 16),
     "max_iters": (50, 2000, 50),
     "seed": (1, 2000, 1),
+    "learning_rate": (1e-5, 1.0, None),
+    "muon_lr": (1e-4, 1.0, None),
+    "train_fraction": (1e-3, 1.0, None),
 }
-_LOG_RANGES = {"learning_rate": (-5, 0), "muon_lr": (-4, 0), "train_fraction": (-3, 0)}  # powers of ten
 
 
 def make_control(name: str, value: Any) -> widgets.Widget:
@@ -46,28 +43,26 @@ def make_control(name: str, value: Any) -> widgets.Widget:
     Raises:
         UsageError: there is no control for it.
     """
-    doc = next((f.metadata["doc"] for f in fields(TrainConfig) if f.name == name), "")
-    common = {"value": value, "description": name, "tooltip": f"{name}: {doc}"}
-    if name in _CHOICES:
-        return lay_out(widgets.Dropdown(options=_CHOICES[name], **common))
-    common["continuous_update"] = False
-    if name in _LOG_RANGES:  # what is typed is what is read: no more digits than matter
-        (low, high), at = _LOG_RANGES[name], math.log10(value)
-        common |= {"step": 0.25, "readout_format": ".2g"}
-        return lay_out(widgets.FloatLogSlider(min=min(low, at), max=max(high, at), **common))
+    common = {"value": value, "description": name, "tooltip": f"{name}: {_ABOUT[name]['doc']}"}
+    if choices := _ABOUT[name]["choices"]:
+        options = [choice for choice in choices if choice != "auto" or value == "auto"]
+        return lay_out(widgets.Dropdown(options=options, **common))
     if name not in _RANGES:
-        raise UsageError(f"no control for {name!r}; {did_you_mean(name, [*_RANGES, *_LOG_RANGES, *_CHOICES])}")
+        raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")
     low, high, step = _RANGES[name]
+    low, high = min(low, value), max(high, value)
+    common["continuous_update"] = False
+    if step is None:  # three digits, as everywhere: what is typed is what is read
+        log = {"min": math.log10(low), "max": math.log10(high), "step": 0.25, "readout_format": ".3"}
+        return lay_out(widgets.FloatLogSlider(**log, **common))
     kind = widgets.IntSlider if isinstance(low, int) else widgets.FloatSlider
-    return lay_out(kind(min=min(low, value), max=max(high, value), step=step, **common))
+    return lay_out(kind(min=low, max=high, step=step, **common))
 
 
 def beyond(name: str, value: Any) -> str:
     """A sentence where a slider had to grow to reach this value; '' elsewhere."""
-    low, high = _RANGES.get(name, (0, math.inf))[:2]
-    if name in _LOG_RANGES:
-        low, high = (10.0**end for end in _LOG_RANGES[name])
-    if name in _CHOICES or low <= value <= high:
+    low, high, _ = _RANGES.get(name, (value, value, None))
+    if low <= value <= high:
         return ""
     return f"{name} = {value:g} is beyond its usual range, {low:g} to {high:g}; the slider now reaches it."
 
@@ -114,7 +109,7 @@ class Question:
         tooltip = f"Predict: {prediction.question}"
         self.choice = widgets.RadioButtons(options=prediction.shuffled, index=None, tooltip=tooltip)
         self.skip_button = button("Skip", "Go on without a prediction", lambda: answered("")).add_class("gptlib-skip")
-        self.verdict = part("verdict")
+        self.verdict = part("verdict").add_class("gptlib-heard")
         self.choice.observe(lambda _: answered(self.choice.value), names="index")
         question = widgets.HTML(f"<b>Predict:</b> {html.escape(prediction.question)}")
         self.box = box("ask", [question, self.choice, self.skip_button, self.verdict])
@@ -128,7 +123,7 @@ def button(name: str, tooltip: str, action: Callable[[], None]) -> widgets.Butto
 
 
 def part(name: str) -> widgets.HTML:
-    """A part of the page that page.css knows by its name."""
+    """A part of the page that page.css knows by its name; what is also `gptlib-heard` is read out when it changes."""
     return widgets.HTML().add_class(f"gptlib-{name}")
 
 
@@ -140,8 +135,3 @@ def box(name: str, children: Sequence[widgets.Widget]) -> widgets.VBox:
 def show(widget: widgets.Widget, shown: bool) -> None:
     """Show a widget, or hide it."""
     (widget.remove_class if shown else widget.add_class)("gptlib-hidden")
-
-
-def read_out(content: str, style: str = "", live: str = "polite") -> str:
-    """HTML whose changes a screen reader reads out."""
-    return f'<div role="status" aria-live="{live}" style="line-height: 1.5; {style}">{content}</div>'

@@ -1,6 +1,7 @@
-"""The curves of runs: one function draws them, for the live plot and for the static figures alike."""
+"""The curves of runs, and the frames of a plot in which they grow."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -9,16 +10,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from course.figures import COLORS, GREY, Picture, drawing, encode, new_figure, tidy
+from course.figures import COLORS, GREY, drawing, encode, new_figure, tidy
 from course.lab.runs import X_AXES, Run, along, distinctions, end_of, in_words
 from course.landmarks import draw_landmarks
 
 # Beside its color two more ways to tell a run from others; the first dash is the plain one.
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
-SIZE = (5.7, 3.15)  # inches of a live plot
+SIZE = (5.7, 3.15)  # inches
 MARGINS = (0.092, 0.145, 0.8, 0.875)  # left, bottom, right, top, as fractions of it; labels on the right
-ROOM = 1.3  # a run that takes longer than expected gets an axis this many times as long
+LABEL = 19  # letters on the right, beside the end of a curve
+ROOM = 1.3  # an axis of seconds grows by this factor, where a run takes longer than expected
 ABOVE = 0.2  # an untrained model is that much worse than guessing
 CAPTION = "thin: training batches   ● held-out text ± standard error"
 
@@ -30,13 +32,13 @@ def draw_run(ax: Axes, run: Run, x_axis: str = "steps") -> list[Artist]:
     measured.
     """
     slot = run.look.slot
-    color, marker = COLORS[slot % len(COLORS)], MARKERS[slot % len(MARKERS)]
+    color, marker = COLORS[slot], MARKERS[slot]
     evaluated_at = along(run, x_axis, [e.step for e in run.evaluations], run.evaluation_clock)
     artists = ax.plot(along(run, x_axis, run.steps, run.clock), run.losses, color=color, lw=1, alpha=0.65)
     if run.evaluations:
         means = np.array([e.val.mean for e in run.evaluations])
         errors = np.array([e.val.standard_error for e in run.evaluations])
-        artists += ax.plot(evaluated_at[1:], means[1:], color=color, lw=1.2, ls=DASHES[slot % len(DASHES)], alpha=0.6)
+        artists += ax.plot(evaluated_at[1:], means[1:], color=color, lw=1.2, ls=DASHES[slot], alpha=0.6)
         bars = {"color": color, "ls": "", "marker": marker, "ms": 4, "elinewidth": 1.3, "capsize": 2}
         points = ax.errorbar(evaluated_at, means, errors, **bars)
         artists += [points.lines[0], *points.lines[1], *points.lines[2]]
@@ -56,45 +58,42 @@ def _mark(ax: Axes, place: float, text: str) -> list[Artist]:
     return [line, ax.annotate(text, (place, 0), **where, ha=side, va="bottom", fontsize=8, color=GREY)]
 
 
-def label_ends(ax: Axes, runs: Sequence[Run], width: int = 19) -> list[Artist]:
+def label_ends(ax: Axes, runs: Sequence[Run]) -> list[Artist]:
     """Each run's number, what sets it apart and its validation loss, beside the end of its curve."""
     labels = []
     for run, words in zip(runs, distinctions(runs), strict=True):
         loss = run.val.mean if run.val else run.losses[-1] if run.losses else math.nan
         if math.isfinite(loss):
-            said = [f"run {run.number}: {loss:.2f}", *_lines(words, width)[:2]]
+            said = [f"run {run.number}: {loss:.2f}", *_lines(words)[:2]]
             height = ax.transAxes.inverted().transform(ax.transData.transform((1, loss)))[1]
-            labels.append([min(max(height, 0.0), 1.0), said, COLORS[run.look.slot % len(COLORS)]])
+            labels.append([min(max(height, 0.0), 1.0), said, COLORS[run.look.slot]])
     labels.sort(key=lambda label: label[0])
     line = 11.5 * ax.figure.dpi / 72 / ax.bbox.height  # the height of a line of text, in the axes' units
     for below, above in pairwise(labels):  # push apart what would overlap, upwards
         above[0] = max(above[0], below[0] + line * (len(below[1]) + len(above[1])) / 2)
-    over = labels[-1][0] + line * len(labels[-1][1]) / 2 - 1.12 if labels else 0.0
+    top = 1.12
     for label in reversed(labels):  # and back down where the top is full
-        label[0] -= max(0.0, over)
-        over -= 0.0 if over <= 0 else max(0.0, line / 4)
+        label[0] = min(label[0], top - line * len(label[1]) / 2)
+        top = label[0] - line * len(label[1]) / 2
     where = {"xycoords": "axes fraction", "xytext": (7, 0), "textcoords": "offset points", "annotation_clip": False}
     style = {"va": "center", "fontsize": 8.5, "parse_math": False, "linespacing": 1.15}
     return [ax.annotate("\n".join(said), (1, y), color=color, **where, **style) for y, said, color in labels]
 
 
-def _lines(words: str, width: int) -> list[str]:
-    """Words in lines of at most `width` characters; a setting that is too long loses its middle."""
-    lines: list[str] = []
-    for part in words.split(", ") if words else []:
-        if lines and len(lines[-1]) + len(part) + 2 <= width:
-            lines[-1] += f", {part}"
-        else:
-            lines.append(part if len(part) <= width else f"{part[: width // 2 - 1]}…{part[-(width - width // 2) :]}")
-    return lines
+def _lines(words: str) -> list[str]:
+    """Settings in lines as long as a label; one that is too long loses its middle, and none is torn apart."""
+    parts = [part if len(part) < LABEL else f"{part[:8]}…{part[-9:]}" for part in words.split(", ")]
+    return textwrap.wrap(", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts), LABEL)
 
 
 # --- axes -----------------------------------------------------------------------------------------------
 
 
 def x_range(runs: Sequence[Run], x_axis: str) -> tuple[float, float]:
-    """The x axis that holds all runs, to where they will end."""
+    """The x axis that holds all runs, to where they will end; what is only expected moves it seldom."""
     end = max(end_of(run, x_axis) for run in runs) or 1.0
+    if x_axis == "seconds" and not all(run.over for run in runs):
+        end = ROOM ** math.ceil(math.log(end, ROOM))
     return -0.01 * end, end * 1.01
 
 
@@ -120,38 +119,17 @@ def prepare_axes(ax: Axes, across: tuple[float, float], up: tuple[float, float],
     ax.tick_params(labelsize=9)
 
 
-def draw_runs(
-    runs: Sequence[Run],
-    title: str = "",
-    loss_range: tuple[float, float] | None = None,
-    x_axis: str = "steps",
-    landmarks: Mapping[str, float] | None = None,
-) -> Picture:
-    """The static figure of some runs, drawn just as the lab draws them live."""
-    marks = landmarks or {}
-    figure, ax = new_figure()
-    prepare_axes(ax, x_range(runs, x_axis), loss_range or y_range(runs, marks), x_axis, runs[-1].unit)
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(left=0.075, right=0.84, bottom=0.13, top=0.88)
-    entitle(ax, title)
-    draw_landmarks(ax, marks)
-    for run in runs:
-        draw_run(ax, run, x_axis)
-    label_ends(ax, runs)
-    return Picture(figure, name="; ".join(run.label for run in runs), alt=alt_text(runs, title, x_axis))
-
-
 def alt_text(runs: Sequence[Run], title: str, x_axis: str) -> str:
     """The numbers of the picture in words."""
     told = " ".join(f"Run {run.number} ({run.label}): {run.summary()}." for run in runs)
-    return f"{title or 'Loss'} against {x_axis}. {told or 'No run yet.'}"
+    return f"{title} against {x_axis}. {told or 'No run yet.'}"
 
 
-def entitle(ax: Axes, title: str) -> list[Artist]:
+def entitle(ax: Axes, title: str) -> None:
     """The title and how to read the curves, above the axes but not a part of them."""
     where = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False, "parse_math": False}
-    caption = ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=GREY)
-    return [caption, ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5)]
+    ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=GREY)
+    ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5)
 
 
 class LivePlot:
@@ -159,7 +137,6 @@ class LivePlot:
 
     def __init__(self):
         self._key: object = None
-        self._across = (0.0, 0.0)
         self._figure, _ = new_figure(*SIZE)  # one for all frames: a new one each time would leave memory behind
         self._figure.set_layout_engine(None)  # to find the margins takes time
 
@@ -174,12 +151,7 @@ class LivePlot:
         """The picture as it is now."""
         growing = [run for run in runs if not run.over]
         still = [run for run in runs if run.over]
-        across = x_range(runs, x_axis)
-        if x_axis == "seconds" and growing:  # an axis that moved with every frame would be drawn anew each time
-            fits = 0.7 * self._across[1] <= across[1] <= self._across[1]
-            across = self._across if fits else (across[0], ROOM * across[1])
-        self._across = across
-        axes = (across, loss_range or y_range(runs, landmarks), x_axis, runs[-1].unit)
+        axes = (x_range(runs, x_axis), loss_range or y_range(runs, landmarks), x_axis, runs[-1].unit)
         key = (axes, title, tuple(landmarks.items()), [(id(run), run.step, run.look.slot) for run in still])
         with drawing:
             if key != self._key:

@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from course.figures import Picture, as_html
-from course.lab.controls import Question, lay_out, part, read_out, show
+from course.lab.controls import Question, lay_out, part, show
 from course.lab.page import Page
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
@@ -40,7 +40,7 @@ class Explorer:
             if hasattr(control, "continuous_update"):
                 control.continuous_update = False
             lay_out(control).observe(lambda _: self.update(), names="value")
-        self.output, self.status = part("picture"), widgets.HTML()
+        self.output, self.status = part("picture"), part("heard")
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
         self.ask = prediction and Question(prediction, self._answered)
         if self.ask:
@@ -50,7 +50,7 @@ class Explorer:
         self.update()
 
     def _answered(self, choice: str) -> None:
-        self.ask.verdict.value = read_out(html.escape(self.prediction.verdict(choice))) if choice else ""
+        self.ask.verdict.value = html.escape(self.prediction.verdict(choice)) if choice else ""
         show(self.shown, True)
         show(self.ask.skip_button, False)
 
@@ -69,7 +69,7 @@ class Explorer:
         self._say(result.alt if isinstance(result, Picture) else "")
 
     def _say(self, text: str) -> None:
-        self.status.value = read_out(f"<small>{html.escape(text)}</small>")
+        self.status.value = f"<small>{html.escape(text)}</small>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""

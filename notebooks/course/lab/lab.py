@@ -21,7 +21,7 @@ from course.lab.controls import beyond, did_you_mean, keep_product, lay_out, mak
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
-from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Ended, Look, Paused, Run, add_run, in_words
+from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
 from course.lab.table import command
 from course.lab.texts import Text, choices, open_pasted, open_text, warning
 from course.lab.view import LabView, State, close
@@ -54,7 +54,7 @@ def defaults(names: Iterable[str]) -> dict[str, Any]:
 class Lab:
     """A live training run with sliders, as the result of a notebook cell.
 
-    A lab of another kind overrides `make_trainer`, for what trains, or `draw`, for the picture.
+    A lab of another kind overrides `make_trainer`.
 
     Args:
         sliders: names of the settings that the learner moves (see controls.py).
@@ -66,8 +66,7 @@ class Lab:
         sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
             slider of one moves the other.
         texts: whether the learner chooses the text, or pastes one.
-        maps: whether "What it thinks" also shows attention maps.
-        unfolded: names of the parts below the plot that are open at first.
+        maps: whether "What it thinks" is open from the start, and shows attention maps too.
         settings: any setting of `TrainConfig` that differs from `defaults`.
 
     Raises:
@@ -87,7 +86,6 @@ class Lab:
         sequences_per_step: int | None = None,
         texts: bool = False,
         maps: bool = False,
-        unfolded: Sequence[str] = (),
         **settings: Any,
     ):
         for name in (*sliders, *settings):
@@ -108,7 +106,6 @@ class Lab:
         self._plot, self._next_frame = LivePlot(), 0.0
         self._worker: Worker | None = None
         self._output: Any = None  # of the cell in which a run trains
-        self._trained = 0  # runs that are figures
         self.sliders = {n: lay_out(widgets.Dropdown(options=of, description=n)) for n, of in (menus or {}).items()}
         self.sliders |= {name: make_control(name, getattr(self.base, name)) for name in sliders}
         self._first = self.settings()
@@ -117,7 +114,7 @@ class Lab:
             slider.observe(self._slider_moved, names="value")
         self._open(given := open_text(dataset))
         self._choices = choices(given) if texts else {}
-        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), self.line, unfolded)
+        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), self.line, maps)
         self._replace_old()
         self.redraw()
 
@@ -157,18 +154,6 @@ class Lab:
         self.view.line.value = self.line
         self.redraw()
 
-    # --- what other kinds of labs change --------------------------------------------------------------
-
-    def make_trainer(self, run: Run) -> Trainer:
-        """What trains; called in the thread."""
-        return Trainer(run.config, self.dataset)
-
-    def draw(self, runs: Sequence[Run]) -> tuple[bytes, str]:
-        """The picture of these runs as PNG, and its numbers in words."""
-        blank = Run(0, self.base, {}, unit=self.dataset.tokenizer.unit)
-        png = self._plot.frame(runs or [blank], self.title, self.loss_range, self.x_axis, self.landmarks)
-        return png, alt_text(runs, self.title, self.x_axis)
-
     # --- what is seen ---------------------------------------------------------------------------------
 
     def state(self, said: str = "") -> State:
@@ -179,6 +164,7 @@ class Lab:
             runs=tuple(self.runs),
             locked=self.locked,
             status=said or (run.summary() if run else ready),
+            heard=said or (run.heard() if run else ready),
             note=" ".join(filter(None, self._notes(run))),
             verdict=self._verdict(run) if run else "",
             picture=self._picture,
@@ -196,7 +182,9 @@ class Lab:
 
     def redraw(self) -> None:
         """Draw the runs, and show the state."""
-        self._picture = self.draw(self.shown())
+        runs, blank = self.shown(), Run(0, self.base, {}, unit=self.dataset.tokenizer.unit)
+        png = self._plot.frame(runs or [blank], self.title, self.loss_range, self.x_axis, self.landmarks)
+        self._picture = png, alt_text(runs, self.title, self.x_axis)
         self.render()
 
     def shown(self) -> list[Run]:
@@ -234,13 +222,13 @@ class Lab:
         """What the sliders and menus say now."""
         return {name: slider.value for name, slider in self.sliders.items()}
 
-    def new_run(self, number: int = 1, **changed: Any) -> Run:
-        """A run as the sliders say, but for what is `changed`."""
-        own = self.settings() | changed
+    def new_run(self) -> Run:
+        """A run as the sliders say."""
+        own = self.settings()
         config = replace(self.base, **{name: value for name, value in own.items() if name in SETTINGS})
         if config.optimizer == "muon" and "muon_lr" not in own:  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * config.learning_rate / self.base.learning_rate)
-        return Run(number, config, own, unit=self.dataset.tokenizer.unit, look=Look(number - 1, prediction=self.chosen))
+        return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen))
 
     def start(self, stepping: bool = False) -> None:
         """Begin a run with the settings of the sliders; one that still goes on is stopped first."""
@@ -347,6 +335,10 @@ class Lab:
 
     # --- a run ------------------------------------------------------------------------------------------------
 
+    def make_trainer(self, run: Run) -> Trainer:
+        """What trains; called in the thread."""
+        return Trainer(run.config, self.dataset)
+
     def _events(self, run: Run) -> Iterator[Any]:
         """All that a run has to say: its trainer's events, what the model writes, and what it thinks."""
         trainer = run.trainer = self.make_trainer(run)
@@ -367,7 +359,7 @@ class Lab:
                 pass
 
     def _follow(self, run: Run, worker: Worker) -> None:
-        """Take in what a run says, and show it, until it is over."""
+        """Take in what a run says, until it is over."""
         for event in worker:
             self._take(run, event)
             if run.over:
@@ -376,25 +368,24 @@ class Lab:
     def _take(self, run: Run, event: Any) -> None:
         """Take in an event; draw now if it matters, or if it is time to."""
         run.consume(event)
-        if isinstance(event, Ended) and run.thoughts and run.status in (FINISHED, STOPPED):
+        matters = isinstance(event, Status)
+        if matters and event.over and run.thoughts and run.status in (FINISHED, STOPPED):
             self._think(run)
         first = isinstance(event, Evaluation) and len(run.evaluations) == 1
         now = time.perf_counter()
-        if first or isinstance(event, Paused | Ended) or (run.evaluations and now >= self._next_frame):
+        if matters or first or (run.evaluations and now >= self._next_frame):
             self.redraw()
             cost = time.perf_counter() - now
             run.drawing += cost
             self._next_frame = now + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
-    def run(self, **changed: Any) -> None:
+    def run(self) -> None:
         """Train here, in this cell, and redraw the figure in place; interrupting the cell is Stop.
 
         For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
         with ipywidgets 7.7 and without a page; Colab itself was not tried.)
         """
-        for name, value in changed.items():
-            self.sliders[name].value = value
-        run, self._worker, reason = self._begin(), None, ""
+        run, self._worker, end = self._begin(), None, Status(STOPPED)
         self._output = display({"text/plain": "a live run"}, raw=True, display_id=True)
         try:
             for event in self._events(run):
@@ -404,17 +395,9 @@ class Lab:
         except KeyboardInterrupt:
             pass
         except Exception as error:
-            reason = reason_for(error)
-        self._take(run, Ended(reason))
+            end = Status(FAILED, reason_for(error))
+        self._take(run, end)
         self._output = None
-
-    def train(self, **changed: Any) -> Run:
-        """The same run in this cell, to its end whatever its loss does, for a figure stored with the notebook."""
-        self._trained += 1
-        run = self.new_run(self._trained, **changed)
-        for event in self.make_trainer(run):
-            run.consume(event)
-        return run
 
     def __repr__(self) -> str:
         return f"live lab: {', '.join(self.sliders)}"

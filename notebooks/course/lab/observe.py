@@ -9,7 +9,7 @@ from torch import Tensor
 
 from course.lab.runs import Sample, Thoughts
 from gptlib.dataset import Dataset
-from gptlib.model import GPT
+from gptlib.model import GPT, naive_attention
 from gptlib.sampling import generate
 
 FEWEST, MOST = 24, 300  # tokens of a sample
@@ -74,12 +74,10 @@ def think(model: GPT, dataset: Dataset, line: str, step: int, maps: bool = False
 
 
 def recorder(found: list[np.ndarray]) -> Callable[..., Tensor]:
-    """Attention that also keeps its weights, (heads, T, T)."""
+    """Attention that also keeps its weights, (heads, T, T): they are how it averages the rows of the identity."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
-        weights = scores.masked_fill(future, float("-inf")).softmax(dim=-1)
+        weights = naive_attention(q, k, torch.eye(q.size(2), dtype=q.dtype, device=q.device))
         found.append(weights[0].float().cpu().numpy())
         return weights @ v
 

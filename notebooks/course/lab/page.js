@@ -20,6 +20,7 @@ function name(root) {
   for (const node of root.querySelectorAll("input, select, button, [role=slider]")) {
     set(node, "data-lm-suppress-shortcuts", "true");
   }
+  for (const part of root.querySelectorAll(".gptlib-heard")) set(part, "role", "status"); // read out when it changes
   for (const button of root.querySelectorAll(".widget-toggle-button")) {
     set(button, "aria-expanded", String(button.classList.contains("mod-active")));
   }

@@ -47,17 +47,16 @@ class Thoughts:
 
 
 @dataclass(frozen=True)
-class Paused:
-    """The run pauses now, or goes on."""
+class Status:
+    """The run pauses, goes on, or has ended: stopped, or failed for this reason. After the end nothing more comes."""
 
-    now: bool
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Nothing more will come; `reason` says why the run failed, if it did."""
-
+    status: str
     reason: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether this is the end."""
+        return self.status in (STOPPED, FAILED)
 
 
 @dataclass
@@ -129,12 +128,8 @@ class Run:
             case Thoughts():
                 self.spent["samples"] += event.seconds
                 self.thoughts = event
-            case Paused() if not self.over:
-                self.status = PAUSED if event.now else RUNNING
-            case Ended() if event.reason and self.status != DIVERGED:
-                self.status, self.message = FAILED, event.reason
-            case Ended() if not self.over:
-                self.status = STOPPED
+            case Status() if not self.over or (event.reason and self.status != DIVERGED):
+                self.status, self.message = event.status, event.reason
 
     def setting(self, name: str) -> Any:
         """The value of a setting now, after the changes during the run."""
@@ -172,10 +167,6 @@ class Run:
         """How long the run took, pauses and pictures left out."""
         return sum(self.spent.values())
 
-    def shares(self) -> dict[str, float]:
-        """Where the time went: activity -> fraction of the run's seconds."""
-        return {name: value / (self.seconds() or 1.0) for name, value in self.spent.items()}
-
     def tokens_per_second(self) -> float:
         """Over the whole run, evaluations included."""
         return self.step * self.config.tokens_per_step / self.seconds() if self.seconds() else 0.0
@@ -188,6 +179,12 @@ class Run:
         if self.evaluations:
             text += f", validation loss {self.val.mean:.2f} ± {self.val.standard_error:.2f}"
         return text + (f". {self.message}" if self.message else "")
+
+    def heard(self) -> str:
+        """The same for those who listen: while it runs, only what an evaluation has changed."""
+        if self.status != RUNNING:
+            return self.summary()
+        return f"step {self.evaluations[-1].step:,}, validation loss {self.val.mean:.2f}" if self.val else RUNNING
 
     def gap(self) -> str:
         """How far apart the two curves are, with its error, in words; '' before there is one."""
@@ -216,10 +213,10 @@ def add_run(runs: Sequence[Run], run: Run) -> list[Run]:
 
 def distinctions(runs: Sequence[Run]) -> list[str]:
     """What each run is called: its name, or else the settings in which the runs differ; '' where there are none."""
-    names = list(dict.fromkeys(name for run in runs for name in run.settings))
-    values = [{name: run.settings.get(name, getattr(run.config, name, None)) for name in names} for run in runs]
-    differ = [name for name in names if any(other[name] != values[0][name] for other in values)]
-    return [run.look.name or in_words({n: own[n] for n in differ}) for run, own in zip(runs, values, strict=True)]
+    shared = set.intersection(*(set(run.settings.items()) for run in runs)) if runs else set()
+    return [
+        run.look.name or in_words(dict(item for item in run.settings.items() if item not in shared)) for run in runs
+    ]
 
 
 # --- the axes on which they are compared --------------------------------------------------------------

@@ -5,17 +5,16 @@ import csv
 import html
 import io
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from course.figures import COLORS
 from course.lab.runs import Run, Sample, Thoughts, in_words
+from course.shown import table
 from gptlib.config import TrainConfig
-from gptlib.events import Estimate
 
 CSV_COLUMNS = ("run", "name", "settings", "status", "split", "step", "tokens", "seconds", "loss", "standard_error")
 MAP_COLOR = (31, 119, 200)  # to be seen on a light page and on a dark one
@@ -25,36 +24,23 @@ def as_table(runs: Sequence[Run]) -> str:
     """One row a run: what it was, how it ended and what it cost; it scrolls sideways where the window is narrow."""
     if not runs:
         return "<p>No run yet.</p>"
-    head, body = ("run", "settings", "ended", "train loss", "val loss", "seconds", f"{runs[-1].unit}s/s"), ""
+    rows = []
     for run in runs:
         settings = [run.label, *(f"from step {step}: {in_words(values)}" for step, values in run.marks.items())]
-        name = html.escape(f"{run.number}: {run.look.name}" if run.look.name else f"{run.number}")
-        cells = (
+        name = f"{run.number}: {run.look.name}" if run.look.name else f"{run.number}"
+        losses = (f"{e.mean:.3f} ± {e.standard_error:.3f}" if e else "–" for e in (run.train, run.val))
+        cells = [
+            f'<span aria-hidden="true" style="color: {COLORS[run.look.slot]}">■</span> {html.escape(name)}',
+            html.escape(", ".join(settings)),
             f"{run.status} at {run.step:,}",
-            _estimate(run.train),
-            _estimate(run.val),
+            *losses,
             f"{run.seconds():.1f}",
             f"{run.tokens_per_second():,.0f}",
-        )
-        body += (
-            f'<tr><th scope="row"><span aria-hidden="true" style="color: {color_of(run)}">■</span> {name}</th>'
-            f'<td class="gptlib-wide">{html.escape(", ".join(settings))}</td>'
-            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-        )
-    columns = "".join(f'<th scope="col">{name}</th>' for name in head)
-    return (
-        '<div style="overflow-x: auto" tabindex="0" role="region" aria-label="table of the runs">'
-        f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    return f"{estimate.mean:.3f} ± {estimate.standard_error:.3f}" if estimate else "–"
-
-
-def color_of(run: Run) -> str:
-    """The run's color on a light page."""
-    return COLORS[run.look.slot % len(COLORS)]
+        ]
+        rows.append(cells)
+    head = ["run", "settings", "ended", "train loss", "val loss", "seconds", f"{runs[-1].unit}s/s"]
+    region = 'style="overflow-x: auto" tabindex="0" role="region" aria-label="table of the runs"'
+    return f"<div {region}>{table(head, rows)}</div>"
 
 
 def as_csv(runs: Sequence[Run]) -> str:
@@ -63,19 +49,14 @@ def as_csv(runs: Sequence[Run]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for run in runs:
+        points = [("batch", *point, "") for point in zip(run.steps, run.clock, run.losses, strict=True)]
+        for event, seconds in zip(run.evaluations, run.evaluation_clock, strict=True):
+            for split, estimate in (("train", event.train), ("val", event.val)):
+                points.append((split, event.step, seconds, estimate.mean, estimate.standard_error))
         first = (run.number, run.look.name, run.label, run.status)
-        for split, step, seconds, loss, error in _losses(run):
-            writer.writerow((*first, split, step, step * run.config.tokens_per_step, f"{seconds:.3f}", loss, error))
+        for split, step, seconds, *loss in points:
+            writer.writerow((*first, split, step, step * run.config.tokens_per_step, f"{seconds:.3f}", *loss))
     return file.getvalue()
-
-
-def _losses(run: Run) -> Iterable[tuple[str, int, float, float, Any]]:
-    for step, seconds, loss in zip(run.steps, run.clock, run.losses, strict=True):
-        yield "batch", step, seconds, loss, ""
-    for evaluation, seconds in zip(run.evaluations, run.evaluation_clock, strict=True):
-        for split in ("train", "val"):
-            estimate = getattr(evaluation, split)
-            yield split, evaluation.step, seconds, estimate.mean, estimate.standard_error
 
 
 def command(config: TrainConfig) -> str:
@@ -97,12 +78,10 @@ def download(name: str, kind: str, content: bytes) -> str:
 
 def costs(run: Run) -> str:
     """The gap between the curves, and the run's time and speed, in two lines of HTML."""
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in run.shares().items() if share >= 0.005)
-    drawing = f"; drawing {run.drawing / run.seconds():.0%} on top" if run.seconds() else ""
-    return (
-        f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {shares}{drawing}; "
-        f"{run.tokens_per_second():,.0f} {run.unit}s/s</small>"
-    )
+    seconds = run.seconds() or 1.0
+    spent = ", ".join(f"{name} {part / seconds:.0%}" for name, part in run.spent.items())
+    speed = f"{run.tokens_per_second():,.0f} {run.unit}s/s"
+    return f"<small>{html.escape(run.gap())}<br>{run.seconds():.1f} s: {spent}; {speed}</small>"
 
 
 def strip(run: Run | None) -> str:

@@ -9,12 +9,11 @@ import ipywidgets as widgets
 
 from course.figures import as_html
 from course.lab import table
-from course.lab.controls import Question, box, button, lay_out, part, read_out, show
+from course.lab.controls import Question, box, button, lay_out, part, show
 from course.lab.page import Page
-from course.lab.runs import PAUSED, RUNNING, X_AXES, Run
+from course.lab.runs import PAUSED, X_AXES, Run
 from course.prediction import Prediction
 
-SIDES = {"left": "the first of the last run", "right": "the latest"}
 OWN_TEXT = "your own text"
 
 
@@ -25,6 +24,7 @@ class State:
     runs: tuple[Run, ...] = ()
     locked: bool = False  # until the prediction is made or skipped
     status: str = ""
+    heard: str = ""  # the same for those who listen, who could not follow every frame
     note: str = ""  # what explains the sliders and the plot
     verdict: str = ""
     picture: tuple[bytes, str] = (b"", "")  # PNG, and its alt text
@@ -37,17 +37,7 @@ class State:
 
 
 class LabView:
-    """All widgets of a lab; `box` is what a cell shows.
-
-    Args:
-        actions: whose methods are called when the learner does something: start, pause, step, stop, reset, predict,
-            delete, compare, think, open_text, redraw.
-        controls: the sliders and menus.
-        prediction: asked first.
-        texts: names of the texts to choose from; none: no choice.
-        line: what "What it thinks" begins with.
-        unfolded: names of the parts below the plot that are open at first.
-    """
+    """All widgets of a lab; `box` is what a cell shows. What the learner does calls a method of `actions`, the lab."""
 
     def __init__(
         self,
@@ -56,10 +46,9 @@ class LabView:
         prediction: Prediction | None = None,
         texts: Sequence[str] = (),
         line: str = "",
-        unfolded: Sequence[str] = (),
+        thinking: bool = False,
     ):
         self.actions, self.state = actions, State()
-        self.page = Page()
         self.ask = Question(prediction, actions.predict) if prediction else None
         self.run_button = button("Run", "Train with these settings, from the start", actions.start)
         self.run_button.button_style = "primary"
@@ -68,19 +57,22 @@ class LabView:
         self.stop_button = button("Stop", "End the run now", actions.stop)
         self.reset_button = button("Reset", "The first settings again, and no runs", actions.reset)
         buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button, self.reset_button]
-        parts = map(part, ("plot", "costs", "sample", "status", "note"))
-        self.image, self.costs, self.sample, self.status, self.note = parts
-        left = [*self._texts(texts), box("sliders", controls), box("buttons", buttons), self.note, self.status]
+        parts = map(part, ("plot", "costs", "sample", "status", "note", "unseen"))
+        self.image, self.costs, self.sample, self.status, self.note, self.heard = parts
+        for read in (self.note, self.heard):
+            read.add_class("gptlib-heard")
+        told = [self.note, self.status, self.heard]
+        left = [*self._texts(texts), box("sliders", controls), box("buttons", buttons), *told]
         grid = widgets.VBox(
             [
                 *([self.ask.box] if self.ask else []),
                 box("controls", left),
                 box("plotarea", [self.image, self.costs]),
                 box("below", [self.sample]),
-                box("folds", self._folds(line, unfolded)),
+                box("folds", self._folds(line, thinking)),
             ]
         ).add_class("gptlib-grid")
-        self.box = widgets.VBox([grid, self.page]).add_class("gptlib-lab").add_class("gptlib-named")
+        self.box = widgets.VBox([grid, Page()]).add_class("gptlib-lab").add_class("gptlib-named")
         if len(controls) > 5:
             self.box.add_class("gptlib-many")
 
@@ -94,7 +86,11 @@ class LabView:
         placeholder = "Paste a text, or write the path of a file"
         self.own_text = widgets.Textarea(placeholder=placeholder, layout={"width": "auto", "height": "90px"})
         self.own_text.tooltip = OWN_TEXT
-        self.use_button = button("Use this text", "Learn from what is in the box", self._use)
+
+        def use() -> None:
+            self.actions.open_text(OWN_TEXT, self.own_text.value)
+
+        self.use_button = button("Use this text", "Learn from what is in the box", use)
         pasted = widgets.VBox([self.own_text, self.use_button])
         show(pasted, False)
 
@@ -106,10 +102,7 @@ class LabView:
         self.text_menu.observe(chosen, names="value")
         return [self.text_menu, pasted]
 
-    def _use(self) -> None:
-        self.actions.open_text(OWN_TEXT, self.own_text.value)
-
-    def _folds(self, line: str, unfolded: Sequence[str]) -> list[widgets.Widget]:
+    def _folds(self, line: str, thinking: bool) -> list[widgets.Widget]:
         self.export = part("export")
         self.folds: dict[str, widgets.ToggleButton] = {}
         contents = {
@@ -121,10 +114,11 @@ class LabView:
         panels = []
         for name, content in contents.items():
             panels.append(panel := widgets.VBox(content))
-            toggle = widgets.ToggleButton(description=name, value=name in unfolded, layout={"width": "auto"})
-            show(panel, toggle.value)
+            toggle = widgets.ToggleButton(description=name, layout={"width": "auto"})
+            show(panel, False)
             toggle.observe(lambda change, panel=panel: (show(panel, change["new"]), self.fill()), names="value")
             self.folds[name] = toggle
+        self.folds["What it thinks"].value = thinking
         return [_row(list(self.folds.values())), *panels]
 
     def _thinking(self, line: str) -> list[widgets.Widget]:
@@ -135,13 +129,10 @@ class LabView:
         return [self.line, box("pair", [self.thoughts, self.maps])]
 
     def _side_by_side(self) -> list[widgets.Widget]:
-        self.sides, panels = [], []
-        for name, first in SIDES.items():
-            menu, page = lay_out(widgets.Dropdown(options={first: name}, description=name)), part("page")
+        self.sides = [(lay_out(widgets.Dropdown(description=name)), part("page")) for name in ("left", "right")]
+        for menu, _ in self.sides:
             menu.observe(lambda _: self.fill(), names="value")
-            self.sides.append((menu, page))
-            panels.append(widgets.VBox([menu, page]))
-        return [box("pair", panels)]
+        return [box("pair", [widgets.VBox(side) for side in self.sides])]
 
     def _comparison(self) -> list[widgets.Widget]:
         self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="against"))
@@ -182,16 +173,15 @@ class LabView:
         self.run_button.disabled = self.step_button.disabled = state.locked
         self.stop_button.disabled = self.pause_button.disabled = not going
         self.pause_button.description = "Resume" if run and run.status == PAUSED else "Pause"
-        live = "off" if run and run.status == RUNNING else "polite"  # else a screen reader would never fall silent
-        self.status.value = read_out(html.escape(state.status), "min-height: 3em", live)
-        self.note.value = read_out(f"<small>{html.escape(state.note)}</small>") if state.note else ""
+        self.status.value, self.heard.value = html.escape(state.status), html.escape(state.heard)
+        self.note.value = f"<small>{html.escape(state.note)}</small>" if state.note else ""
         self.image.value = as_html(*state.picture)
         self.costs.value = table.costs(run) if run else ""
         self.sample.value = table.strip(run)
         if self.ask:
             show(self.ask.skip_button, state.locked)
-            said = f"<b>You predicted:</b> {html.escape(state.verdict)}" if state.verdict else ""
-            self.ask.verdict.value = read_out(said)
+            told = f"<b>You predicted:</b> {html.escape(state.verdict)}"
+            self.ask.verdict.value = told if state.verdict else ""
         self.fill()
 
     def fill(self) -> None:
@@ -213,18 +203,14 @@ class LabView:
             self.export.value = self._links()
 
     def _fill_sides(self) -> None:
-        taken = {f"run {run.number}, step {s.step:,}": s for run in self.state.runs for s in run.samples}
-        last = self.state.run.samples if self.state.run else []
-        for (menu, page), (name, first) in zip(self.sides, SIDES.items(), strict=True):
-            options = [(first, name), *taken.items()]
-            if list(menu.options) != options:
-                before = menu.value if menu.value in taken.values() else name
-                menu.options = options  # which chooses the first of them
-                menu.value = before
-            chosen = menu.value
-            if chosen == name:
-                chosen = last[0 if name == "left" else -1] if last else None
-            page.value = table.page_of(chosen) if chosen else "<small>No run yet.</small>"
+        taken = [(f"run {run.number}, step {s.step:,}", s) for run in self.state.runs for s in run.samples]
+        latest = self.state.run.samples if self.state.run else []
+        for (menu, page), (name, place) in zip(self.sides, (("the first", 0), ("the latest", -1)), strict=True):
+            chosen = menu.value if menu.value in dict(taken).values() else ""
+            menu.options = [(name, ""), *taken]  # which chooses the first of them
+            menu.value = chosen
+            sample = chosen or (latest[place] if latest else None)
+            page.value = table.page_of(sample) if sample else "<small>No run yet.</small>"
 
     def _links(self) -> str:
         shown = [run for run in self.state.runs if not run.look.hidden]

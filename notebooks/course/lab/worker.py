@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
 
-from course.lab.runs import Ended, Paused
+from course.lab.runs import FAILED, PAUSED, RUNNING, STOPPED, Status
 from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
 from gptlib.events import TrainStep
 
@@ -41,7 +41,7 @@ def reason_for(error: Exception) -> str:
 
 
 class Worker:
-    """Goes through `events` in a thread; iterating over it, in another one, gives them too, and `Ended` at last."""
+    """Goes through `events` in a thread; iterating over it, in another one, gives them too, and a `Status` at last."""
 
     def __init__(self, events: Iterable[Any]):
         self._events = events
@@ -82,12 +82,13 @@ class Worker:
         return any(thread.is_alive() for thread in self.threads)
 
     def __iter__(self) -> Iterator[Any]:
-        while not isinstance(event := self._queue.get(), Ended):
-            yield event
-        yield event
+        over = False
+        while not over:
+            yield (event := self._queue.get())
+            over = isinstance(event, Status) and event.over
 
     def _work(self) -> None:
-        reason = ""
+        end = Status(STOPPED)
         try:
             for event in self._events:
                 self._queue.put(event)
@@ -98,11 +99,11 @@ class Worker:
                 if self.stopped:
                     break
         except Exception as error:  # a thread must not die in silence: whatever it was, the learner reads it
-            reason = reason_for(error)
-        self._queue.put(Ended(reason))
+            end = Status(FAILED, reason_for(error))
+        self._queue.put(end)
 
     def _pause(self) -> None:
-        self._queue.put(Paused(True))
+        self._queue.put(Status(PAUSED))
         with _changed:
             _changed.wait_for(lambda: self.stopped or not self.paused)
-        self._queue.put(Paused(False))
+        self._queue.put(Status(RUNNING))
