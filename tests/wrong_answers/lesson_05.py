@@ -86,6 +86,7 @@ WRONG_ANSWERS = {
         ("lambda g: ((g.mean(dim=0).norm() / g.std(dim=0).norm()) ** 2).item()", "upside down"),
         ("lambda g: ((g.std(dim=1).norm() / g.mean(dim=1).norm()) ** 2).item()", "`dim=0`"),
         ("lambda g: ((g.std(dim=0).norm() / g.norm(dim=1).mean()) ** 2).item()", "mean of the lengths"),
+        ("lambda g: (g.var(dim=0, correction=0).sum() / g.mean(dim=0).norm() ** 2).item()", "n - 1"),
         (
             "lambda g: (g.var(dim=0).sum() / (g.mean(dim=0).norm() ** 2 - g.var(dim=0).sum() / len(g))).item()",
             "here leave it in",

@@ -217,6 +217,9 @@ critical_batch_size = Exercise(
             "that takes the noise left in the mean out of the signal, as the lesson's cell does; here leave it in": (
                 lambda g: g.var(dim=0).sum() / (g.mean(dim=0).norm() ** 2 - g.var(dim=0).sum() / len(g))
             ),
+            "that divides the squares by n; take the usual spread, `std(dim=0)`, which divides by n - 1": (
+                lambda g: _critical(g, lambda g: g.std(dim=0, correction=0).norm())
+            ),
             "the signal is the length of the mean gradient, not the mean of the lengths": (
                 lambda g: _critical(g, signal=lambda g: g.norm(dim=1).mean())
             ),

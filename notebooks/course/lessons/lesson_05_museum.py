@@ -67,7 +67,7 @@ right = _right_for_lines  # for windows of equal length too
 
 
 def run(
-    program: Callable[..., float], shape: GPTConfig, data: Dataset, draw: Callable = windows, steps: int = 40
+    program: Callable[..., float], shape: GPTConfig, data: Dataset, draw: Callable = windows, steps: int = 32
 ) -> list[float]:
     """What a program logs with AdamW: the notebook's own loop, for the two curves at its top."""
     model, logged = GPT(shape, torch.Generator().manual_seed(1337)), []
@@ -79,7 +79,7 @@ def run(
     return logged
 
 
-def twins(shape: GPTConfig, data: Dataset, steps: int = 40) -> tuple[list[float], list[float]]:
+def twins(shape: GPTConfig, data: Dataset, steps: int = 32) -> tuple[list[float], list[float]]:
     """The curve of a program that is right, and that of one with program 4's bug."""
     return tuple(run(program, shape, data, lines, steps) for program in (right, defined(PROGRAMS[3].buggy)))
 
