@@ -8,14 +8,16 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 
 import nbformat.v4 as v4
 import pytest
 
 from conftest import environment, free_port, wait_until_it_answers
 
-pytestmark = [pytest.mark.browser]
-pytest.importorskip("voila", reason="the extra `serve` is not installed: make test installs it")
+# Not imported here: that takes a second, in each of the processes that look for tests.
+missing = pytest.mark.skipif(find_spec("voila") is None, reason="no extra `serve`: make test installs it")
+pytestmark = [pytest.mark.browser, missing]
 
 CELL = """
 from gptlib import Dataset
