@@ -26,6 +26,23 @@ function name(root) {
   }
 }
 
+// A number that is typed may be cut to the slider's range: say so, until the next one.
+function typed(event) {
+  const number = event.target.closest?.(".widget-slider > .widget-readout");
+  if (!number || (event.type === "keydown" && event.key !== "Enter")) return;
+  const [slider, wanted] = [number.parentElement, number.textContent.trim()];
+  setTimeout(() => { // ipywidgets have taken it by then
+    const got = number.textContent.trim(), cut = Math.abs(wanted - got) > 0.01 * Math.abs(got);
+    slider.querySelector(".gptlib-beyond")?.remove();
+    if (!cut) return;
+    const said = document.createElement("small");
+    said.className = "gptlib-beyond";
+    said.setAttribute("role", "alert");
+    said.textContent = `${wanted} is beyond its range; it ends at ${got}`;
+    slider.append(said);
+  });
+}
+
 let groups = 0;
 const groupOf = (control) => (control.dataset.group ??= `gptlib-${Date.now()}-${groups++}`);
 
@@ -46,6 +63,7 @@ export default {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
       name(root);
+      for (const type of ["keydown", "focusout"]) root.addEventListener(type, typed, true);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
     };
     begin();
