@@ -71,7 +71,7 @@ WRONG_ANSWERS = {
         ('{1: "letters", 2: "GPT", 3: "five", 4: "pairs"}', "prettiest"),
         ('{1: "pairs", 2: "five", 3: "GPT", 4: "letters"}', "1 and 4"),
         ('{1: "letters", 2: "five", 3: "pairs", 4: "GPT"}', "3 and 4"),
-        ('["letters", "five", "GPT", "pairs"]', "is not it"),
+        ('["letters", "GPT", "five", "pairs"]', "prettiest"),
     ],
     "write": [
         (written(("return written", "return written[len(start) :]")), "begins with `start`"),

@@ -49,6 +49,10 @@ WRONG_ANSWERS = {
         (encoded("merges", NUMBERS.replace("256 + ", "")), "from 256 on"),
         (encoded("reversed(merges)", NUMBERS), "wrong order"),
         (
+            encoded("merges", NUMBERS).replace("bytes([byte]) for byte in text.encode()", "c.encode() for c in text"),
+            "ö",
+        ),
+        (
             """
             def encode(text, merges):
                 learned, numbers, rest = [a + b for a, b in merges], [], text.encode()

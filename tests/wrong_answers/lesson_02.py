@@ -7,6 +7,7 @@ WRONG_ANSWERS = {
         ("('good night', 'Goodnight')", "only their last 5 characters"),
         ("('my dear Juliet', 'my dear Romeo')", "already end differently"),
         ("('Romeo' + 70 * '.', 'Juliet' + 70 * '.')", "the model with 64 cannot see that"),
+        ("('Come, follow me.\\n\\nJuliet', 'I love thee, fair Juliet')", "one of your own"),
     ],
     "causal_mask": [
         ("lambda size: torch.ones(size, size, dtype=torch.bool).tril(-1)", "nothing to look at"),

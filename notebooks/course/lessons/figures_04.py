@@ -47,7 +47,7 @@ def plot_losses(
     ends = {name: float(np.mean(losses[-10:])) for name, losses in curves.items()}
     for (name, losses), color in zip(curves.items(), COLORS, strict=False):
         ax.plot(losses, color=color, lw=1.3, label=f"{name}: {ends[name]:.2f}")
-    ax.set(xlim=(0, 1.3 * max(map(len, curves.values()))), ylim=(2.2, highest), xlabel="step", ylabel=NATS)
+    ax.set(xlim=(0, 1.4 * max(map(len, curves.values()))), ylim=(2.2, highest), xlabel="step", ylabel=NATS)
     draw_landmarks(ax, dict(marks))
     figure.legend(loc="outside right upper", fontsize=9)
     told = "; ".join(f"{name}: highest {max(curves[name]):.1f}, {end:.2f} at the end" for name, end in ends.items())

@@ -57,6 +57,12 @@ def _from_first(text, start, numbers):
     return start + "".join(_draw(_probabilities(_followers(text, start[-1])), r) for r in numbers)
 
 
+def _programs(answer):
+    """Which text has which program; a list of them is in the order of the texts."""
+    answer = dict(enumerate(answer, 1)) if isinstance(answer, list) else answer
+    return {text: str(program).lower() for text, program in answer.items()} if isinstance(answer, dict) else answer
+
+
 def _random_table(rng):
     weights = [rng.randint(1, 9) for _ in "abcde"]
     return {character: weight / sum(weights) for character, weight in zip("abcde", weights, strict=True)}
@@ -146,9 +152,7 @@ match = Exercise(
                 {1: "letters", 2: "five", 3: "pairs", 4: "gpt"}
             ),
         },
-        read=lambda answer: (
-            {text: str(program).lower() for text, program in answer.items()} if isinstance(answer, dict) else answer
-        ),
+        read=_programs,
     ),
     hints=(
         "Begin with the worst: who knows nothing about the letter before?",

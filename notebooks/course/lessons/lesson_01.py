@@ -139,7 +139,7 @@ encode = Exercise(
     minutes=15,
     check=SameAs(
         _encode,
-        inputs=[("the", _MERGES), (" the other", _MERGES), (" ther café", _MERGES), ("tor", _MERGES), ("", _MERGES)],
+        inputs=[("the", _MERGES), (" the other", _MERGES), (" ther café ö", _MERGES), ("tor", _MERGES), ("", _MERGES)],
         random_input=lambda rng: ("".join(rng.choices(" thero", k=15)), _MERGES),
         mistakes={
             "those are the pieces; the model gets their numbers": (

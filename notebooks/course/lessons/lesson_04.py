@@ -20,7 +20,7 @@ predict_too_long = Prediction(
         "It learns later than with 0.1, but it learns all the same",
     ),
     answer=2,
-    why="For some 45 steps it knows no more than the letter frequencies. Then it catches up.",
+    why="Until about step 50 it knows no more than the letter frequencies. Then it catches up.",
 )
 
 predict_far_too_large = Prediction(
