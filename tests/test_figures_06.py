@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
 
 from course.lessons import figures_06 as figures
 
@@ -56,8 +55,3 @@ def test_html_marks_by_more_than_color_and_escapes():
     html = figures.marked("<moon> eye", {1, 2, 3}, "a & b")
     assert "a &amp; b" in html and "&lt;<mark" in html and ">moo</mark>n" in html
     assert "underline" in html and "30% copied" in html
-
-
-def test_dividing_the_logits_never_changes_the_favorite():
-    logits = torch.randn(50, 63, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(logits.argmax(-1), (logits / 2.25).softmax(-1).argmax(-1))

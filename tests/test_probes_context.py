@@ -1,6 +1,5 @@
-"""What lesson 03 draws, and how the stored runs of 02 and 03 were counted."""
+"""What lesson 03 plays, and how the stored runs of 02 and 03 were counted."""
 
-import json
 import runpy
 from pathlib import Path
 
@@ -11,10 +10,6 @@ from course.lessons import figures_03, lesson_03
 from gptlib import CharTokenizer, Dataset
 
 ROOT = Path(__file__).parent.parent
-
-
-def results(name):
-    return json.loads((ROOT / "notebooks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 # --- the game -----------------------------------------------------------------------------------------------
@@ -65,8 +60,3 @@ def test_pieces_are_equal_where_the_text_is(context):
 def test_new_pieces_are_those_that_the_training_text_has_nowhere(context):
     data = Dataset.from_texts("abcab", "abba", CharTokenizer.from_text("abc"))
     assert context["unseen"](data, 2).tolist() == [False, True, True]
-
-
-def test_stored_curves_have_the_seeds_and_machine_with_them():
-    for name in ("context", "repeat", "loops"):
-        assert results(name)["machine"] and results(name)["torch"]
