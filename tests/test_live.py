@@ -463,7 +463,7 @@ def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
     ("wrong", "said"),
     [
         ({"sliders": ["lerning_rate"]}, "did you mean 'learning_rate'"),
-        ({"sliders": [5]}, "no setting 5"),
+        ({"sliders": [["n_head"]]}, "did you mean 'n_head'"),
         ({"prediction": "x"}, "prediction = 'x': give a Prediction"),
         ({"dataset": 17}, "dataset = 17: give a Dataset"),
         ({"sliders": ["out_dir"]}, "no slider for 'out_dir'"),

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from course.figures import GREY
@@ -34,16 +33,14 @@ def landmarks(dataset: Dataset) -> dict[str, float]:
     return found | ({f"{what} pairs": float(pairs.mean())} if len(pairs) else {})
 
 
-def draw_landmarks(ax: Axes, marks: dict[str, float], color: str = GREY) -> list[Artist]:
+def draw_landmarks(ax: Axes, marks: dict[str, float], color: str = GREY) -> None:
     """Draw the landmarks as thin lines with their names on the right; those outside the axis are left out."""
     low, high = sorted(ax.get_ylim())
     shown = {name: loss for name, loss in marks.items() if low <= loss <= high}
-    artists = []
     for name, loss in shown.items():
         above = min((other - loss for other in shown.values() if other > loss), default=high)
         below = above < 0.07 * (high - low)  # no room above the line
-        artists.append(ax.axhline(loss, color=color, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1))
+        ax.axhline(loss, color=color, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=1)
         place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
         style = {"ha": "right", "va": "top" if below else "bottom", "fontsize": 7.5, "color": color}
-        artists.append(ax.annotate(f"{name} {loss:.2f}", (1, loss), (-2, -2 if below else 2), **place, **style))
-    return artists
+        ax.annotate(f"{name} {loss:.2f}", (1, loss), (-2, -2 if below else 2), **place, **style)

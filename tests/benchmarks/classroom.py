@@ -26,7 +26,8 @@ None
 """
 STEPS = "lab.runs[-1].step"
 STOP = """
-lab.stop(wait=60)
+lab.stop()
+lab.wait(60)
 lab.runs[-1].status
 """
 USED = "(sum(os.times()[:2]), open('/proc/self/smaps_rollup').read())"

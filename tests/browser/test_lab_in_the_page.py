@@ -64,8 +64,24 @@ def test_every_control_has_a_name(page, lab):
     lab.get_by_role("combobox", name="attention").wait_for()
     lab.get_by_role("radiogroup", name="Predict: Which way?").wait_for()
     page.get_by_role("radiogroup", name="Is it?").wait_for()
+    expect(lab.locator(".gptlib-unseen")).to_have_attribute("role", "status")
     nameless = "nodes => nodes.filter(node => !node.getAttribute('aria-label')).length"
     assert page.locator("[role=slider], [role=radiogroup], .widget-readout").evaluate_all(nameless) == 0
+
+
+def test_what_is_typed_is_what_is_read_and_set_or_a_word_says_why_not(page, lab):
+    def type_in(name, text):
+        number = lab.get_by_role("textbox", name=f"{name}, as a number")
+        number.fill(text)
+        number.press("Enter")
+        return number
+
+    expect(type_in("learning_rate", "0.0123")).to_have_text("0.0123")
+    assert ask(page, "lab.settings()['learning_rate']") == "0.0123"
+    expect(type_in("eval_interval", "5000")).to_have_text("200")
+    expect(lab.get_by_role("alert")).to_have_text("5000 is beyond its range; it ends at 200")
+    type_in("eval_interval", "50")
+    expect(lab.get_by_role("alert")).to_have_count(0)
 
 
 def test_an_arrow_key_moves_a_choice_and_does_not_leave_for_the_next_cell(page):

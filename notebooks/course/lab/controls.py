@@ -14,7 +14,7 @@ from gptlib.config import TrainConfig
 from gptlib.errors import UsageError
 
 PAIR = ("batch_size", "gradient_accumulation_steps")  # whose product a lab can keep
-_ABOUT = {field.name: field.metadata for field in fields(TrainConfig)}
+ABOUT = {field.name: field.metadata for field in fields(TrainConfig)}
 _RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
     "eval_interval": (5, 200, 5),
     "eval_iters": (1, 50, 1),
@@ -43,8 +43,8 @@ def make_control(name: str, value: Any) -> widgets.Widget:
     Raises:
         UsageError: there is no control for it.
     """
-    common = {"value": value, "description": name, "tooltip": f"{name}: {_ABOUT[name]['doc']}"}
-    if choices := _ABOUT[name]["choices"]:
+    common = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
+    if choices := ABOUT[name]["choices"]:
         options = [choice for choice in choices if choice != "auto" or value == "auto"]
         return lay_out(widgets.Dropdown(options=options, **common))
     if name not in _RANGES:

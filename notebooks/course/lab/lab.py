@@ -8,7 +8,7 @@ import html
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ import torch
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import beyond, did_you_mean, keep_product, lay_out, make_control
+from course.lab.controls import ABOUT, beyond, did_you_mean, keep_product, lay_out, make_control
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
@@ -43,7 +43,6 @@ DEFAULTS |= {"optimizer": "muon", "learning_rate": 1.5e-2, "muon_lr": 5e-2, "war
 DEFAULTS |= {"eval_interval": 50, "eval_iters": 5, "log_interval": 5}
 # A lab that is about the learning rate trains with AdamW, whose rate it is.
 ADAMW = {"optimizer": "adamw", "learning_rate": 1e-2}
-SETTINGS = [field.name for field in fields(TrainConfig)]
 
 
 def defaults(names: Iterable[str]) -> dict[str, Any]:
@@ -88,9 +87,10 @@ class Lab:
         maps: bool = False,
         **settings: Any,
     ):
+        known = list(ABOUT)
         for name in (*sliders, *settings):
-            if name not in SETTINGS:
-                raise UsageError(f"no setting {name!r}; {did_you_mean(name, SETTINGS)}")
+            if name not in known:
+                raise UsageError(f"no setting {name!r}; {did_you_mean(name, known)}")
         if not isinstance(prediction, Prediction | None):
             raise UsageError(f"prediction = {prediction!r}: give a Prediction, such as lesson.predict_block_size")
         base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
@@ -225,7 +225,7 @@ class Lab:
     def new_run(self) -> Run:
         """A run as the sliders say."""
         own = self.settings()
-        config = replace(self.base, **{name: value for name, value in own.items() if name in SETTINGS})
+        config = replace(self.base, **{name: value for name, value in own.items() if name in ABOUT})
         if config.optimizer == "muon" and "muon_lr" not in own:  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * config.learning_rate / self.base.learning_rate)
         return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen))
