@@ -76,6 +76,7 @@ def test_the_models_config_takes_the_shape_of_the_run():
 
 REFUSED = [
     (["--n_layers=2"], ["unknown setting 'n_layers'", "did you mean 'n_layer'?"]),
+    (["--n_laye=2"], ["unknown setting 'n_laye'", "did you mean 'n_layer'?"]),  # argparse would guess
     (["--zebra=2"], ["unknown setting 'zebra'", "--help"]),
     (["--n_layer=0"], ["n_layer = 0", "a whole number, at least 1", "transformer blocks"]),
     (["--n_layer=two"], ["n_layer = 'two'", "a whole number, at least 1"]),

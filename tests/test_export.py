@@ -13,7 +13,7 @@ from gptlib import GPT, BPETokenizer, CharTokenizer, Dataset, GPTConfig, Trainer
 from gptlib.gpt2 import save_gpt2
 from gptlib.run_folder import load_model
 
-TEXT = "low lower lowest, said the naïve 🙂 one;\nit's 12 o'clock   there\n" * 20
+TEXT = "low lower lowest, said the naïve 🙂 one;\nit's 12 o'clock   there , and so on .\n" * 20
 TOKENIZERS = {
     "characters": CharTokenizer.from_text(TEXT),
     "characters of documents": CharTokenizer("".join(set(TEXT)), end_of_text=True),

@@ -157,6 +157,19 @@ def test_dropout_drops_embeddings_and_what_attention_and_mlp_add_to_the_residual
     assert (entered[0] == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.parametrize("attention", ["fused", "naive"])
+def test_dropout_drops_what_positions_look_at(attention):
+    attn = model_of(dropout=0.5, attention=attention).h[0].attn
+    with torch.no_grad():
+        for layer in (attn.c_attn, attn.c_proj):  # values are 1, and attention's output is what comes out
+            layer.weight.zero_()
+            layer.bias.fill_(1.0)
+        attn.c_proj.weight += torch.eye(48)
+        attn.c_proj.bias.zero_()
+    first = [attn.train(mode)(torch.randn(8, 32, 48))[:, 0] for mode in (False, True)]  # each sees but itself
+    assert (first[0] == 1).all() and {*first[1].unique().tolist()} == {0.0, 4.0}  # doubled twice
+
+
 # --- what a power cut must not take ---------------------------------------------------------------------
 
 

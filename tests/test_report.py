@@ -3,7 +3,7 @@
 import pytest
 
 from course import report
-from gptlib import Dataset, Trainer
+from gptlib import CharTokenizer, Dataset, Trainer, exact_loss
 
 
 @pytest.fixture
@@ -25,6 +25,15 @@ def test_it_has_losses_with_errors_samples_settings_and_commands(run, tmp_path):
     )
     assert "Memorization: the longest piece" in page
     assert (tmp_path / "my run" / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_it_says_about_the_text(tiny):
+    train, val = "to be or not to be, ", "that is the question; "
+    data = Dataset.from_texts(train * 9, val * 9, CharTokenizer.from_text(train + val))
+    model = Trainer(tiny(), data).model
+    loss, _, memory = report.about_the_text(data, model, data.tokenizer, ["the question is not to be asked"])
+    assert f"{exact_loss(model, data.val).mean:.4f} nats per token" in loss
+    assert "has too is ' not to be', 10 characters long" in memory and memory.endswith("it is 2 characters long.")
 
 
 def test_without_the_text_the_rest_is_there(tiny, tmp_path, dataset):

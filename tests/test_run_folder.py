@@ -170,10 +170,13 @@ def test_a_finished_run_can_be_resumed_with_more_steps(tiny, dataset, saved):
     assert [e.step for e in Trainer(config, dataset) if isinstance(e, Evaluation)] == [6]
 
 
-def test_a_run_can_start_from_the_best_weights_of_another(tiny, dataset, saved, bits):
-    trainer = Trainer(tiny(init_from=saved.config.out_dir), dataset)
-    best = load_model(saved.out_dir / f"step-{saved.state.best_step:08}")[0]
-    assert bits(trainer.model) == bits(best)
+def test_a_run_can_start_from_the_best_weights_of_another(tiny, dataset, tmp_path, bits):
+    worse = {"learning_rate": 1.0, "warmup_iters": 0, "schedule": "constant"}  # such a rate makes it worse
+    earlier = Trainer(tiny(max_iters=4, eval_interval=2, out_dir=str(tmp_path), **worse), dataset)
+    list(earlier)
+    assert earlier.state.best_step < 4
+    trainer = Trainer(tiny(init_from=str(tmp_path)), dataset)
+    assert bits(trainer.model) == bits(load_model(tmp_path / f"step-{earlier.state.best_step:08}")[0])
     assert trainer.step == 0 and set(memory(trainer)) == {"rng_state"}
 
 

@@ -66,9 +66,9 @@ BROKEN = [
     ("gptlib/gpt2.py", '{"activation_function": "gelu", **', '{"activation_function": "gelu_new", **', "gpt2"),
     ("gptlib/export.py", '["wte.weight"][: tokenizer.vocab_size]', '["wte.weight"]', "export"),
     ("gptlib/export.py", '"clean_up_tokenization_spaces": False', '"clean_up_tokenization_spaces": True', "export"),
-    ("gptlib/report.py", "loss = exact_loss(model, data.val).mean", "loss = 0.0", "report"),
-    ("gptlib/report.py", "data.tokenizer.decode(data.train[:SEARCHED])", "data.tokenizer.decode(data.val)", "report"),
-    ("gptlib/run_folder.py", 'prefer="latest"', 'prefer="best"', "run_folder trainer"),
+    ("notebooks/course/report.py", "loss = exact_loss(model, data.val).mean", "loss = 0.0", "report"),
+    ("notebooks/course/report.py", "data.tokenizer.decode(data.train[:SEARCHED])", "data.tokenizer.decode(data.val)", "report"),
+    ("gptlib/trainer.py", 'prefer="latest" if resume else "best"', 'prefer="latest"', "run_folder"),
     # the course
     ("notebooks/course/lab/observe.py", "device=q.device).triu(1)", "device=q.device).triu(0)", "live_runs live"),
     ("notebooks/course/lab/observe.py", "    model.eval()\n", "", "live_runs live"),
