@@ -67,7 +67,12 @@ BROKEN = [
     ("gptlib/export.py", '["wte.weight"][: tokenizer.vocab_size]', '["wte.weight"]', "export"),
     ("gptlib/export.py", '"clean_up_tokenization_spaces": False', '"clean_up_tokenization_spaces": True', "export"),
     ("notebooks/course/report.py", "loss = exact_loss(model, data.val).mean", "loss = 0.0", "report"),
-    ("notebooks/course/report.py", "data.tokenizer.decode(data.train[:SEARCHED])", "data.tokenizer.decode(data.val)", "report"),
+    (
+        "notebooks/course/report.py",
+        "data.tokenizer.decode(data.train[:SEARCHED])",
+        "data.tokenizer.decode(data.val)",
+        "report",
+    ),
     ("gptlib/trainer.py", 'prefer="latest" if resume else "best"', 'prefer="latest"', "run_folder"),
     # the course
     ("notebooks/course/lab/observe.py", "device=q.device).triu(1)", "device=q.device).triu(0)", "live_runs live"),
