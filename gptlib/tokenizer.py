@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tiktoken
 
-from gptlib.errors import UserError
+from gptlib.errors import UserError, quoted
 from gptlib.files import COURSE_DATA, atomic_write
 
 END_OF_TEXT = "<|endoftext|>"
@@ -226,7 +226,7 @@ class BPETokenizer(Tokenizer):
         Raises UserError if it was never prepared.
         """
         if not (GPT2 / "tokenizer.json").exists():
-            raise UserError(f"GPT-2's vocabulary is not here yet; run: python {GPT2 / 'prepare.py'}")
+            raise UserError(f"GPT-2's vocabulary is not here yet; run: {quoted('python', str(GPT2 / 'prepare.py'))}")
         return load_tokenizer(GPT2 / "tokenizer.json")
 
     def first(self, vocab_size: int) -> "BPETokenizer":

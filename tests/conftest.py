@@ -72,7 +72,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Longest first: whoever got the longest file last would keep the other workers waiting.
+    """Longest first: a long file that begins last keeps the other workers waiting.
 
     Of two notebooks, the later lesson is the longer one.
     """
