@@ -15,8 +15,10 @@ from gptlib.model import GPT
 from gptlib.sampling import generate, sample_text
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
 from gptlib.trainer import Trainer
-from gptlib.version import __version__
 
+__version__ = ""
+""
+"0.1.0"
 __all__ = [
     "GPT",
     "BPETokenizer",

@@ -8,7 +8,7 @@ Every tensor has the name of its parameter (`exp_avg.h.0.attn.c_attn.weight`), s
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from gptlib.config import Architecture, GPTConfig, TrainConfig
+from gptlib.config import Architecture, TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.distributed import DistEnv, shard_like
 from gptlib.errors import UserError, quoted
@@ -56,15 +56,6 @@ class TrainState:
         return best
 
 
-def diverged(what: str, state: TrainState, config: TrainConfig) -> UserError:
-    """The error of a run whose loss is no longer finite."""
-    kept = f"; earlier checkpoints are kept in {config.out_dir}" if config.out_dir else ""
-    return UserError(
-        f"{what} at step {state.step}; try a smaller learning_rate (now {config.learning_rate:g}), "
-        f"a longer warmup_iters or grad_clip = 1{kept}"
-    )
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """All that a run needs to continue; `folder` is where it was read from."""
@@ -73,7 +64,7 @@ class Checkpoint:
     training: dict[str, Tensor]  # optimizer state and RNG states
     tokenizer: Tokenizer
     state: TrainState
-    config: dict[str, Any]
+    config: TrainConfig
     scaler: dict[str, Any]  # of float16's GradScaler; empty without one
     text: str | None  # the dataset's fingerprint
     folder: Path | None = None
@@ -87,7 +78,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     meta = {
         "format": FORMAT,
         "state": asdict(checkpoint.state),
-        "config": checkpoint.config,
+        "config": asdict(checkpoint.config),
         "scaler": checkpoint.scaler,
         "text": checkpoint.text,
         "sha256": {file: sha256(folder / file) for file in FILES},
@@ -110,17 +101,17 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         _upgrade(meta)
     elif meta["format"] != FORMAT:
         raise ValueError(f"its format {meta['format']} is newer than this gptlib")
-    tokenizer = load_tokenizer(folder / TOKENIZER)
+    tokenizer, config = load_tokenizer(folder / TOKENIZER), TrainConfig(**meta["config"])
     weights, training = load_file(folder / MODEL), load_file(folder / TRAINING)
     with Uninitialized():
-        expected = GPT(model_config(meta["config"], tokenizer.vocab_size)).state_dict()
+        expected = GPT(config.model_config(tokenizer.vocab_size)).state_dict()
     if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
         raise ValueError("its weights do not fit its config")
     names = {name for key in training if (name := key.partition(".")[2])}
     if not names <= expected.keys() or not isinstance(meta["state"]["step"], int):
         raise ValueError("its training state does not fit its model")
     state = TrainState(**meta["state"])
-    return Checkpoint(weights, training, tokenizer, state, meta["config"], meta["scaler"], meta.get("text"), folder)
+    return Checkpoint(weights, training, tokenizer, state, config, meta["scaler"], meta.get("text"), folder)
 
 
 class Uninitialized(TorchFunctionMode):
@@ -141,12 +132,6 @@ def _upgrade(meta: dict) -> None:
     config["train_fraction"] = config.pop("train_share", 1.0)
     config.setdefault("activation", "gelu_tanh")
     meta["state"] = progress | {"saved_at": progress["step"]}
-
-
-def model_config(config: Mapping[str, Any], vocab_size: int) -> GPTConfig:
-    """The model's part of a saved config."""
-    shape = {f.name: config[f.name] for f in fields(Architecture) if f.name in config}
-    return GPTConfig(**shape, vocab_size=vocab_size)
 
 
 def _checksum(meta: dict) -> str:
@@ -170,7 +155,7 @@ def check_compatible(saved: Checkpoint, config: TrainConfig, dataset: Dataset) -
     must_agree = [f.name for f in fields(Architecture) if f.name not in ("dropout", "attention")]
     must_agree += ["optimizer", "train_fraction"] if resume else []
     for name in must_agree:
-        before, now = saved.config.get(name, getattr(TrainConfig, name)), getattr(config, name)
+        before, now = getattr(saved.config, name), getattr(config, name)
         if before != now:
             remedy = f"set --{name}={before}, or --init_from=scratch"
             raise UserError(f"{saved.folder} has {name} = {before}, not {now}; {remedy}")

@@ -151,16 +151,7 @@ def sample_offsets(
     return (offsets + moved - block_size).clip(0, last)
 
 
-def make_batch(
-    tokens: np.ndarray, offsets: np.ndarray, block_size: int, vocab_size: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.
-
-    Raises UserError if `vocab_size` is given and a token is beyond it.
-    """
-    windows = tokens[offsets[:, None] + np.arange(block_size + 1)].astype(np.int64)
-    if vocab_size and (largest := windows.max()) >= vocab_size:
-        end = f"the vocabulary ends at {vocab_size - 1}"
-        raise UserError(f"the text holds token {largest}, and {end}; prepare the dataset again")
-    windows = torch.from_numpy(windows)
+def make_batch(tokens: np.ndarray, offsets: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it."""
+    windows = torch.from_numpy(tokens[offsets[:, None] + np.arange(block_size + 1)].astype(np.int64))
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()

@@ -32,10 +32,10 @@ def batch_losses(
 
     Each rank computes its own batches; together they yield the same losses as a single process.
     """
-    block_size, vocab_size = model.config.block_size, model.config.vocab_size
+    block_size = model.config.block_size
     for done in range(0, len(offsets), dist.size):
         batch = offsets[min(done + dist.rank, len(offsets) - 1)]
-        losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)))
+        losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size)))
         yield losses[: len(offsets) - done].flatten()
 
 
@@ -66,13 +66,13 @@ def exact_loss(model: GPT, tokens: np.ndarray, *, batch_size: int = 24) -> Estim
 
     Raises UserError if the text is shorter than one window.
     """
-    block_size, vocab_size = model.config.block_size, model.config.vocab_size
+    block_size = model.config.block_size
     offsets = np.arange(0, max_offset(tokens, block_size) + 1, block_size)
     batches = [offsets[i : i + batch_size] for i in range(0, len(offsets), batch_size)]
-    losses = [sequence_losses(model, *make_batch(tokens, batch, block_size, vocab_size)) for batch in batches]
+    losses = [sequence_losses(model, *make_batch(tokens, batch, block_size)) for batch in batches]
     total = torch.cat(losses).double().sum().item() * block_size
     targets = len(tokens) - 1
     if rest := targets % block_size:
-        last = make_batch(tokens, np.array([targets - rest]), rest, vocab_size)
+        last = make_batch(tokens, np.array([targets - rest]), rest)
         total += sequence_losses(model, *last).item() * rest
     return Estimate(total / targets, 0.0, math.ceil(targets / block_size))

@@ -7,7 +7,7 @@ A run that came from elsewhere can be sampled from, and trained further with RUN
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from gptlib.checkpoint import Checkpoint, TrainState
-from gptlib.config import Architecture, Settings, TrainConfig, read_command_line, setting
+from gptlib.config import Settings, TrainConfig, read_command_line, setting
 from gptlib.errors import UsageError, UserError, quoted, run_cli
 from gptlib.files import atomic_write
 from gptlib.gpt2 import load_gpt2, load_nanogpt, save_gpt2
@@ -161,10 +161,10 @@ def to_gptlib(folder: str, out_dir: str) -> None:
         )
     weights = model.state_dict()
     weights["wte.weight"] = weights["wte.weight"][: tokenizer.vocab_size]  # what comes after is padding
-    shape = {f.name: getattr(model.config, f.name) for f in fields(Architecture)}
+    shape = {name: value for name, value in asdict(model.config).items() if name != "vocab_size"}
     config, run = TrainConfig(out_dir=out_dir, **shape), RunFolder(out_dir)
     with run.opened(config, step=0):
-        run.save(Checkpoint(weights, {}, tokenizer, TrainState(), asdict(config), {}, text=None), keep=1)
+        run.save(Checkpoint(weights, {}, tokenizer, TrainState(), config, {}, text=None), keep=1)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,13 @@ from gptlib.checkpoint import (
     STATE,
     Checkpoint,
     Uninitialized,
-    model_config,
     read_checkpoint,
     sha256,
     write_checkpoint,
 )
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
-from gptlib.events import Event, Heartbeat, TrainStep
+from gptlib.events import Event, Heartbeat
 from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json
 from gptlib.model import GPT
 
@@ -58,7 +57,7 @@ class RunFolder:
     def resume(self, saved: Checkpoint) -> None:
         """The run that saved this checkpoint continues."""
         if self.path:
-            self._init_from, self._newest = saved.config["init_from"], self._fingerprint()
+            self._init_from, self._newest = saved.config.init_from, self._fingerprint()
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
@@ -92,7 +91,7 @@ class RunFolder:
         try:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir(parents=True)
-            write_checkpoint(replace(checkpoint, config=checkpoint.config | {"init_from": self._init_from}), stage)
+            write_checkpoint(replace(checkpoint, config=replace(checkpoint.config, init_from=self._init_from)), stage)
             target = step_folder(self.path, state.step)
             if same_tensors(stage, target):  # saved by a stopped run, and evaluated since: at no moment is it gone
                 os.replace(stage / STATE, target / STATE)
@@ -185,35 +184,6 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The events in a run's log, in order and each once.
-
-    A resumed run repeats the steps after its checkpoint; their earlier entries are dropped, and so is a line that a
-    kill cut short.
-
-    Raises UserError if the file cannot be read, or is not the log of a run.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read the log {path}: {error.strerror}; give the {LOG} of a run") from None
-    events: dict[tuple, dict[str, Any]] = {}
-    for line in lines:
-        try:
-            event = json.loads(line)
-            kind, step = event["event"], event["step"]
-        except ValueError:
-            continue  # cut short
-        except (TypeError, LookupError):
-            raise UserError(f"{path} is not the log of a run: {line[:40]} is no event; give its {LOG}") from None
-        if kind == "Start":  # at a step: evaluation, checkpoint, then the step itself
-            events = {(k, s): e for (k, s), e in events.items() if s < step or (s == step and k != TrainStep.__name__)}
-        else:
-            events.pop((kind, step), None)
-            events[kind, step] = event
-    return list(events.values())
-
-
 # --- reading checkpoints -----------------------------------------------------------------------------
 
 
@@ -257,6 +227,6 @@ def load_model(folder: str | Path) -> tuple[GPT, Checkpoint]:
     """The model of a checkpoint, or the best one of an out_dir, in evaluation mode; and the checkpoint."""
     saved = load_checkpoint(folder)
     with Uninitialized():
-        model = GPT(model_config(saved.config, saved.tokenizer.vocab_size))
+        model = GPT(saved.config.model_config(saved.tokenizer.vocab_size))
     model.load_state_dict(saved.weights)
     return model.eval(), saved

@@ -92,6 +92,8 @@ class CharTokenizer(Tokenizer):
         self._token_of[self._code_points] = np.arange(len(self.chars))
         self.end_of_text = len(self.chars) if end_of_text else None
         self.vocab_size = len(self.chars) + end_of_text
+        if not end_of_text:  # a text begins after a line break, a space or, if it has neither, any character
+            self.start = next((c for c in "\n " if c in self.chars), self.chars[:1])
 
     @classmethod
     def from_text(cls, text: str) -> "CharTokenizer":
@@ -116,12 +118,6 @@ class CharTokenizer(Tokenizer):
         first, *others = np.split(tokens, marks)
         documents = [first, *(document[1:] for document in others)]
         return END_OF_TEXT.join(self._code_points[document].tobytes().decode("utf-32-le") for document in documents)
-
-    def prompt(self, text: str = "") -> np.ndarray:
-        """As every tokenizer's; a text without line breaks begins with a space or, if it has none, with any letter."""
-        if not text and self.start is None and self.end_of_text is None:
-            text = next((c for c in "\n " if c in self.chars), self.chars[:1])
-        return super().prompt(text)
 
     def to_json(self) -> dict[str, Any]:
         """The characters."""
@@ -289,7 +285,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
             tokenizer = BPETokenizer(map(base64.b64decode, content["pieces"]), **options)
         else:
             raise UserError(f"unknown type {kind!r}; known: char, bpe")
-        tokenizer.start = content.get("start")
+        tokenizer.start = content.get("start", tokenizer.start)
         return tokenizer
     except FileNotFoundError:
         raise UserError(f"no tokenizer at {path}; give a tokenizer.json, or prepare the dataset again") from None

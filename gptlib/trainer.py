@@ -3,26 +3,24 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from gptlib.checkpoint import Checkpoint, TrainState, check_compatible, diverged, restore_training, training_tensors
+from gptlib.checkpoint import Checkpoint, TrainState, check_compatible, restore_training, training_tensors
 from gptlib.config import TrainConfig
 from gptlib.dataset import EVAL_STREAM, SPLITS, TRAIN_STREAM, Dataset, make_batch, max_offset, sample_offsets
 from gptlib.device import autocast, mfu, peak_memory, pick_dtype, set_float32_precision
 from gptlib.distributed import SINGLE_PROCESS, DistEnv, full_tensor, shard_like
-from gptlib.errors import UsageError
+from gptlib.errors import UserError
 from gptlib.evaluation import batch_losses, summarize
 from gptlib.events import Evaluation, Event, Heartbeat, Saved, TrainStep
 from gptlib.model import GPT
 from gptlib.optim import build_optimizer, learning_rate_at
 from gptlib.run_folder import RunFolder, load_checkpoint, step_folder
-
-CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
 
 
 class Trainer:
@@ -35,6 +33,8 @@ class Trainer:
 
     Args:
         config: the settings; `config.out_dir` gets checkpoints and the log (nothing is written if it is empty).
+            While a run goes on, `trainer.config` may be replaced by one with another learning_rate, eval_interval,
+            eval_iters or log_interval.
         dataset: the text; opened from `config.dataset` if None.
         dist: the processes that share the work (see distributed.init_distributed).
 
@@ -83,16 +83,6 @@ class Trainer:
     def stop(self) -> None:
         """End the run after the current step, with a checkpoint; safe from a signal handler or a thread."""
         self.stopped = True
-
-    def change(self, **settings) -> None:
-        """Change one of the settings in `CHANGEABLE` during the run.
-
-        Raises UsageError for another setting, or a value out of range.
-        """
-        for name in settings:
-            if name not in CHANGEABLE:
-                raise UsageError(f"{name} cannot change during a run; these can: {', '.join(CHANGEABLE)}")
-        self.config = replace(self.config, **settings)
 
     # --- the loop -------------------------------------------------------------------------------------
 
@@ -178,7 +168,7 @@ class Trainer:
         config, tokens = self.config, self.dataset.train
         offsets = self.offsets(tokens, config.gradient_accumulation_steps, TRAIN_STREAM, self.state.step)
         for micro_offsets in offsets[self.dist.rank :: self.dist.size]:
-            x, y = make_batch(tokens, micro_offsets, config.block_size, self.dataset.vocab_size)
+            x, y = make_batch(tokens, micro_offsets, config.block_size)
             if self.device.type == "cuda":  # pinned memory: the copy overlaps with the computation
                 x, y = x.pin_memory(), y.pin_memory()
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
@@ -213,7 +203,7 @@ class Trainer:
             training=self.dist.gather_full_state_dict(training_tensors(self.model, self.optimizer, self.dist)),
             tokenizer=self.dataset.tokenizer,
             state=replace(state, saved_at=state.step),
-            config=asdict(config),
+            config=config,
             scaler=self.scaler.state_dict(),
             text=self.dataset.fingerprint(),
         )
@@ -234,7 +224,16 @@ class Trainer:
             if saved.scaler and self.scaler.is_enabled():
                 self.scaler.load_state_dict(saved.scaler)
             self.state = saved.state
-            threads = config.threads or saved.config.get("threads", 0)  # another number gives other last digits
+            threads = config.threads or saved.config.threads  # another number gives other last digits
             self.config = replace(config, threads=threads)
             self.folder.resume(saved)
         self.dist.barrier()  # all ranks have read before anything is written
+
+
+def diverged(what: str, state: TrainState, config: TrainConfig) -> UserError:
+    """The error of a run whose loss is no longer finite."""
+    kept = f"; earlier checkpoints are kept in {config.out_dir}" if config.out_dir else ""
+    return UserError(
+        f"{what} at step {state.step}; try a smaller learning_rate (now {config.learning_rate:g}), "
+        f"a longer warmup_iters or grad_clip = 1{kept}"
+    )

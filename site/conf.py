@@ -11,8 +11,8 @@ from docutils.nodes import Text
 from docutils.writers.html5_polyglot import HTMLTranslator
 from sphinx.application import Sphinx
 
+from gptlib import __version__
 from gptlib.config import describe
-from gptlib.version import __version__
 
 project = "Train a small GPT"
 author = copyright = "the gptlib course authors"

@@ -12,11 +12,12 @@ import pytest
 import torch
 from processes import exit_code, start_program
 
+from course.log import read_log
 from gptlib import BPETokenizer, Dataset, Heartbeat, Trainer, TrainStep
 from gptlib import sample as sample_program
 from gptlib import train as train_program
 from gptlib.errors import OUT_OF_MEMORY, PATIENCE, run_cli
-from gptlib.run_folder import load_checkpoint, load_model, read_log
+from gptlib.run_folder import load_checkpoint, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = "block_size = 8\nn_layer = 1\nn_head = 2\nn_embd = 16\nbatch_size = 4\ndevice = 'cpu'\nthreads = 1\n"

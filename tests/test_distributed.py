@@ -11,9 +11,10 @@ import pytest
 import torch
 from processes import FORKSERVER, exit_code, start_program
 
+from course.log import read_log
 from gptlib import Trainer, TrainStep, UsageError
 from gptlib.distributed import DistEnv, from_env, init_distributed
-from gptlib.run_folder import load_checkpoint, read_log
+from gptlib.run_folder import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = {"max_iters": 8, "eval_interval": 2, "eval_iters": 3, "log_interval": 1}

@@ -8,8 +8,9 @@ import signal
 import pytest
 from processes import exit_code, start_program
 
+from course.log import read_log
 from gptlib import Dataset, Trainer
-from gptlib.run_folder import load_checkpoint, read_log, steps_in
+from gptlib.run_folder import load_checkpoint, steps_in
 
 KILLS = int(os.environ.get("GPTLIB_KILLS", "12"))
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP)

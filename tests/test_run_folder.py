@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from course.log import read_log
 from gptlib import GPT, Dataset, Estimate, Evaluation, Heartbeat, Saved, TrainConfig, Trainer, TrainStep
 from gptlib import checkpoint as checkpoint_module
 from gptlib import run_folder as run_folder_module
@@ -21,7 +22,7 @@ from gptlib.checkpoint import MODEL, STATE, TOKENIZER, TRAINING, TrainState, res
 from gptlib.config import read_config
 from gptlib.distributed import SINGLE_PROCESS
 from gptlib.optim import build_optimizer
-from gptlib.run_folder import RunFolder, load_checkpoint, load_model, read_log, steps_in
+from gptlib.run_folder import RunFolder, load_checkpoint, load_model, steps_in
 from gptlib.train import WandbLog
 
 FILES = (MODEL, TRAINING, TOKENIZER, STATE)

@@ -8,13 +8,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from course.log import read_log
 from gptlib.config import Settings, TrainConfig, read_command_line, read_config, setting
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError, quoted, run_cli
 from gptlib.evaluation import exact_loss
 from gptlib.events import Estimate
 from gptlib.files import atomic_write
-from gptlib.run_folder import CONFIG, LOG, load_model, read_log
+from gptlib.run_folder import CONFIG, LOG, load_model
 from gptlib.sampling import sample_text, until
 from gptlib.tokenizer import END_OF_TEXT
 

@@ -33,8 +33,10 @@ from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UsageError, UserError
 from gptlib.events import Evaluation, TrainStep
-from gptlib.trainer import CHANGEABLE, Trainer
+from gptlib.trainer import Trainer
 
+# Settings that act at once in a run that goes on; the learning rate only under AdamW, whose rate it is.
+CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
 DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 6 s of one core: validation loss 1.93 (EXPERIMENTS.md). Small, and still a GPT in every part.
@@ -303,9 +305,8 @@ class Lab:
         if self.sequences_per_step is not None:
             keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
         run = self.runs[-1] if self.running else None
-        # The rate of Muon is not among what a trainer changes.
         if run and run.trainer and name in CHANGEABLE and (name, run.config.optimizer) != ("learning_rate", "muon"):
-            run.trainer.change(**{name: change["new"]})
+            run.trainer.config = replace(run.trainer.config, **{name: change["new"]})
             run.mark(name, change["new"])
         self.render()
 
