@@ -5,6 +5,7 @@ are on the same axis.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TrainStep:
 class Evaluation:
     """The loss on both splits; `best` if the validation loss is the lowest so far."""
 
+    logged: ClassVar[bool] = True
     step: int
     train: Estimate
     val: Estimate
@@ -54,6 +56,7 @@ class Evaluation:
 class Saved:
     """A checkpoint is complete on disk."""
 
+    logged: ClassVar[bool] = True
     step: int
     folder: str
     seconds: float
@@ -63,6 +66,7 @@ class Saved:
 class Heartbeat:
     """A sign of life during something slow; `doing` is "evaluate" or "compile"."""
 
+    logged: ClassVar[bool] = False
     step: int
     doing: str
 

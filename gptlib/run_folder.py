@@ -36,7 +36,7 @@ from gptlib.checkpoint import (
 )
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
-from gptlib.events import Event, Heartbeat
+from gptlib.events import Event
 from gptlib.files import atomic_write, exclusive_lock, flush_to_disk, read_json
 from gptlib.model import GPT
 
@@ -161,8 +161,8 @@ def config_as_toml(config: TrainConfig) -> str:
 
 
 def log_event(file: BinaryIO, event: Event) -> None:
-    """Log an event, unless it is a heartbeat or a step that is not logged."""
-    if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
+    """Log an event, if it is one that is logged."""
+    if event.logged:
         write_line(file, {"event": type(event).__name__, **asdict(event)})
 
 

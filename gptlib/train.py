@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, replace
 
@@ -72,25 +72,21 @@ class ProgressBar:
                 self.bar.close()
 
 
-class WandbLog:
-    """Sends events to Weights & Biases, an optional extra."""
+@contextmanager
+def wandb_log(trainer: Trainer) -> Iterator[Callable[[Event], None]]:
+    """A function that sends events to Weights & Biases, an optional extra."""
+    try:
+        import wandb
+    except ImportError:
+        needed = "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
+        raise UserError(needed) from None
+    with wandb.init(project=trainer.config.wandb_project, config=asdict(trainer.config)) as run:
 
-    def __init__(self, trainer: Trainer):
-        try:
-            import wandb
-        except ImportError:
-            needed = "wandb_log = true needs the package wandb: pip install wandb (or --wandb_log=false)"
-            raise UserError(needed) from None
-        self.run = wandb.init(project=trainer.config.wandb_project, config=asdict(trainer.config))
+        def send(event: Event) -> None:
+            if event.logged:
+                run.log({type(event).__name__: asdict(event)}, step=event.step)
 
-    def __call__(self, event: Event) -> None:
-        """Send an event."""
-        if not isinstance(event, Heartbeat) and getattr(event, "logged", True):
-            self.run.log({type(event).__name__: asdict(event)}, step=event.step)
-
-    def close(self) -> None:
-        """Tell the service that the run is over."""
-        self.run.finish()
+        yield send
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -108,8 +104,11 @@ def main(argv: list[str] | None = None) -> None:
         if trainer.device.type == "cpu" and not trainer.config.threads:
             trainer.config = replace(trainer.config, threads=fastest_threads())
         with stopped_by_signals(trainer), ExitStack() as stack:
-            wanted = [*([WandbLog] if config.wandb_log else []), ProgressBar] if dist.is_main else []  # one process
-            consumers = [stack.enter_context(closing(kind(trainer))) for kind in wanted]
+            consumers = []
+            if dist.is_main and config.wandb_log:
+                consumers.append(stack.enter_context(wandb_log(trainer)))
+            if dist.is_main:
+                consumers.append(stack.enter_context(closing(ProgressBar(trainer))))
             try:
                 for event in trainer:
                     for consume in consumers:

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from gptlib.config import read_config
 from gptlib.distributed import SINGLE_PROCESS
 from gptlib.optim import build_optimizer
 from gptlib.run_folder import RunFolder, load_checkpoint, load_model, steps_in
-from gptlib.train import WandbLog
+from gptlib.train import wandb_log
 
 FILES = (MODEL, TRAINING, TOKENIZER, STATE)
 STEP = TrainStep(5, 1.5, 0.01, 0.7, 192, 1000.0, 0.1, logged=True)
@@ -594,13 +595,17 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(saved, monk
 def test_wandb_receives_the_events(tiny, monkeypatch):
     run = SimpleNamespace(logged=[], over=False)
     run.log = lambda record, step: run.logged.append((step, record))
-    run.finish = lambda: setattr(run, "over", True)
-    run.init = lambda **options: run.__dict__.update(options) or run
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=run.init))
-    log = WandbLog(SimpleNamespace(config=tiny(wandb_project="course")))
-    for event in (Heartbeat(1, "evaluate"), EVALUATION, STEP):
-        log(event)
-    log.close()
+
+    @contextmanager
+    def init(**options):
+        run.__dict__.update(options)
+        yield run
+        run.over = True
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    with wandb_log(SimpleNamespace(config=tiny(wandb_project="course"))) as send:
+        for event in (Heartbeat(1, "evaluate"), EVALUATION, STEP):
+            send(event)
     (at, evaluation), (_, step) = run.logged
     assert at == 5 and evaluation["Evaluation"]["val"]["mean"] == 1.25 and step["TrainStep"]["loss"] == 1.5
     assert run.over and run.project == "course" and run.config["n_layer"] == 1
