@@ -126,7 +126,7 @@ class Uninitialized(TorchFunctionMode):
 
 
 def _upgrade(meta: dict) -> None:
-    """From format 1: names as they are now, and what the code did before a setting existed."""
+    """From format 1: names as they are now, and what the code did before a setting existed, if not its default."""
     config, progress = meta["config"], meta["progress"]
     config.pop("max_bad_steps", None)
     config["train_fraction"] = config.pop("train_share", 1.0)
