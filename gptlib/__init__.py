@@ -16,9 +16,7 @@ from gptlib.sampling import generate, sample_text
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
 from gptlib.trainer import Trainer
 
-__version__ = ""
-""
-"0.1.0"
+__version__ = "0.1.0"
 __all__ = [
     "GPT",
     "BPETokenizer",

@@ -51,7 +51,10 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Settings):
-    """The shape of the model, without the vocabulary, which comes from the dataset."""
+    """What makes the model, without the vocabulary, which comes from the dataset.
+
+    A run that continues from a checkpoint must agree with it on these (but for dropout and attention).
+    """
 
     block_size: int = setting(64, "context length T: tokens the model can look back on", at_least=1)
     n_layer: int = setting(4, "transformer blocks", at_least=1)

@@ -140,8 +140,9 @@ def sample_offsets(
     offsets = np.random.default_rng(key).integers(0, last, size=count, endpoint=True)
     if document_start is None:
         return offsets
-    # A window with all that it could be moved over; column block_size is where it begins. Its document is that of its
-    # middle token: where does it begin, where does the next one?
+    # The window with block_size tokens before it, so it begins in column block_size:
+    #     [ before, block_size | window, block_size | next ]
+    # It belongs to the document of its middle token, which begins in column `start`; the next one begins in `end`.
     around = (offsets[:, None] + np.arange(-block_size, block_size + 1)).clip(0, len(tokens) - 1)
     begins, middle = tokens[around] == document_start, block_size + block_size // 2
     before, after = begins[:, middle::-1], begins[:, middle + 1 :]
@@ -152,6 +153,9 @@ def sample_offsets(
 
 
 def make_batch(tokens: np.ndarray, offsets: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it."""
+    """Inputs and targets, (B, T) int64 each: the target of every token is the one that follows it.
+
+    With `sample_offsets`, this is nanoGPT's get_batch.
+    """
     windows = torch.from_numpy(tokens[offsets[:, None] + np.arange(block_size + 1)].astype(np.int64))
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()

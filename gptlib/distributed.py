@@ -111,10 +111,6 @@ class DistEnv:
                 gathered[name] = tensor.detach().cpu()
         return gathered
 
-    def barrier(self) -> None:
-        """Wait until every rank has come here."""
-        self.any_rank(False)
-
 
 SINGLE_PROCESS = DistEnv()
 
@@ -160,7 +156,7 @@ def init_distributed(config: TrainConfig) -> Iterator[DistEnv]:
     except RuntimeError as error:  # Gloo has no error type of its own
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        raise UserError(f"rank {env.rank} lost another one, which says why above or below") from error
+        raise UserError(f"rank {env.rank} lost another rank, whose error is in this output too") from error
     # Not after an error: NCCL would wait for ranks that are gone. Not with Gloo: its threads may still want the GIL,
     # and would be waited for while it is held.
     if device.type == "cuda":

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 
 OUT_OF_MEMORY = "out of memory: choose a smaller batch_size (and more gradient_accumulation_steps), block_size or model"
-PATIENCE = 5.0  # seconds that the other ranks wait for rank 0 to report
+REPORT_SECONDS = 5.0  # that the other ranks leave rank 0 to report an error
 
 
 class UserError(Exception):
@@ -97,8 +97,8 @@ def quoted(*words: str) -> str:
 
 def _end(message: str, exit_code: int) -> None:
     # Most errors are the same on all ranks: local rank 0 reports them and ends, and torchrun then ends the others.
-    # A rank that is still alive after PATIENCE seconds failed for a reason of its own.
+    # A rank that is still alive after REPORT_SECONDS failed for a reason of its own.
     if os.environ.get("LOCAL_RANK", "0") != "0":
-        time.sleep(PATIENCE)
+        time.sleep(REPORT_SECONDS)
     print(f"error: {message}", file=sys.stderr)
     sys.exit(exit_code)

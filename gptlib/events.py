@@ -25,7 +25,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One optimizer step: its loss over all micro-batches and the tokens seen so far, both before the update."""
+    """One optimizer step: its loss over all micro-batches and the tokens seen so far, both before the update.
+
+    Like those of every event, its fields go into the log and to Weights & Biases as they are.
+    """
 
     step: int
     loss: float

@@ -28,7 +28,7 @@ ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<s>")  # names of the token in 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
-    """What to take where."""
+    """From where a model is read, and where it is written."""
 
     to: str = setting("hf", "hf: from out_dir to folder; gptlib: from folder to out_dir", choices=("hf", "gptlib"))
     out_dir: str = setting("out-data-by-char", "folder of a run")
@@ -41,7 +41,7 @@ class ExportConfig(Settings):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Take a model there, or back."""
+    """Convert a model to the files of transformers, or back."""
     config = read_command_line(ExportConfig, "python -m gptlib.export", __doc__, argv)
     if config.to == "hf":
         to_hugging_face(config.out_dir, config.folder)

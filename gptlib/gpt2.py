@@ -22,7 +22,7 @@ from gptlib.model import GPT
 
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
-ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu": "gelu"}  # theirs: ours
+HF_ACTIVATION = {"gelu_tanh": "gelu_new", "gelu": "gelu"}  # our names: those of transformers
 GPT2_HAS = {"bias": True, "positions": "learned", "qk_norm": False, "smear": False, "bigram": False}
 
 
@@ -39,7 +39,7 @@ def load_gpt2(path: str | Path) -> GPT:
     try:
         tensors = {name: t.t() if name.endswith(TRANSPOSED) else t for name, t in load_file(path).items()}
         return _build(tensors, json.loads(config.read_text(encoding="utf-8")) if config.exists() else {})
-    except Exception as error:  # there is no end to what a file of something else may raise
+    except Exception as error:  # a file that is no checkpoint may raise anything
         why = f"cannot read GPT-2 weights from {path} ({_in_one_line(error)})"
         raise UserError(f"{why}; give a folder with model.safetensors") from error
 
@@ -77,7 +77,7 @@ def save_gpt2(model: GPT, folder: str | Path) -> None:
         "n_embd": config.n_embd,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
-        "activation_function": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
+        "activation_function": HF_ACTIVATION[config.activation],
     }
     atomic_write(Path(folder, "model.safetensors"), save(tensors, metadata={"format": "pt"}))
     atomic_write(Path(folder, "config.json"), json.dumps(settings, indent=2) + "\n")
@@ -91,6 +91,7 @@ def _build(tensors: dict[str, Tensor], settings: dict) -> GPT:
         if not name.endswith(NOT_NEEDED)
     }
     vocab_size, n_embd = weights["wte.weight"].shape
+    activation = {theirs: ours for ours, theirs in HF_ACTIVATION.items()}
     model = GPT(
         GPTConfig(
             vocab_size=vocab_size,
@@ -99,7 +100,7 @@ def _build(tensors: dict[str, Tensor], settings: dict) -> GPT:
             n_head=settings.get("n_head", max(1, n_embd // 64)),
             n_embd=n_embd,
             bias="ln_f.bias" in weights,
-            activation=ACTIVATIONS[settings.get("activation_function", "gelu_new")],
+            activation=activation[settings.get("activation_function", "gelu_new")],
         )
     )
     if other := [f"{name} is {t.dtype}" for name, t in weights.items() if not t.is_floating_point()]:

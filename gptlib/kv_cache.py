@@ -1,4 +1,4 @@
-"""What generation keeps of the tokens it has read."""
+"""Keys and values of the tokens that generation has read."""
 
 import torch
 from torch import Tensor

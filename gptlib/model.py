@@ -43,8 +43,8 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Te
 
 ATTENTION = {"naive": naive_attention, "fused": fused_attention}
 QK_SCALE = 1.2  # scores of unit vectors are too close together for attention to become sharp (modded-nanogpt)
-# config.py has the names. GPT-2 uses the tanh approximation; on a CPU the exact GELU is three times as fast and differs
-# by at most 0.0005.
+# config.py lists the names, gpt2.py those of transformers. GPT-2 uses the tanh approximation; on a CPU the exact GELU
+# is three times as fast and differs by at most 0.0005.
 ACTIVATION = {"gelu": F.gelu, "gelu_tanh": partial(F.gelu, approximate="tanh")}
 
 
@@ -101,7 +101,7 @@ class CausalSelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """The feed-forward network of a block: four times wider, GELU, and back."""
+    """The feed-forward network of a block: four times wider, an activation, and back."""
 
     def __init__(self, config: GPTConfig):
         super().__init__()

@@ -15,9 +15,10 @@ NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
-    """The optimizer of a run. Matrices get weight decay; vectors (biases, layer norms) do not.
+    """The optimizer of a run (nanoGPT: configure_optimizers).
 
-    With `optimizer = "muon"`, Muon takes the matrices inside the blocks, and AdamW the embeddings and vectors.
+    Matrices get weight decay; vectors (biases, layer norms) do not. With `optimizer = "muon"`, Muon takes the matrices
+    inside the blocks, and AdamW the embeddings and vectors.
     """
     matrices, vectors, muon, parts = [], [], [], []
     for name, p in model.named_parameters():
@@ -102,7 +103,7 @@ def zeropower_via_newtonschulz(matrices: Tensor) -> Tensor:
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """The learning rate of optimizer step `step` (from 0): linear warm-up, then the schedule down to min_lr."""
+    """The learning rate of step `step`, from 0 (nanoGPT: get_lr): linear warm-up, then the schedule down to min_lr."""
     if step < config.warmup_iters:
         return config.learning_rate * (step + 1) / (config.warmup_iters + 1)
     progress = min(1.0, (step - config.warmup_iters) / max(1, config.max_iters - config.warmup_iters))

@@ -4,6 +4,9 @@
     out_dir/log.jsonl        one event per line
     out_dir/step-00000500/   a checkpoint (see checkpoint.py); state.json names the step with the best validation loss
     out_dir/earlier/         what an earlier run left here; then earlier-2/, ...
+    out_dir/.lock            held by the run that writes
+
+Nothing else writes here, but for the course's report.md and report.png.
 
 A checkpoint is written to `.stage` and renamed once, when it is complete, so after a kill at any moment every
 checkpoint is whole.
@@ -80,7 +83,12 @@ class RunFolder:
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
             with open(self.path / LOG, "ab", buffering=0) as file:
                 write_line(file, {"event": "Start", "step": step, "init_from": start}, before=b"\n")
-                yield lambda event: log_event(file, event)
+
+                def log(event: Event) -> None:
+                    if event.logged:
+                        write_line(file, {"event": type(event).__name__, **asdict(event)})
+
+                yield log
 
     def save(self, checkpoint: Checkpoint, keep: int) -> None:
         """Write a checkpoint, whole or not at all; then remove all but the best and the newest `keep`.
@@ -93,7 +101,7 @@ class RunFolder:
             stage.mkdir(parents=True)
             write_checkpoint(replace(checkpoint, config=replace(checkpoint.config, init_from=self._init_from)), stage)
             target = step_folder(self.path, state.step)
-            if same_tensors(stage, target):  # saved by a stopped run, and evaluated since: at no moment is it gone
+            if same_tensors(stage, target):  # saved when the run was stopped, evaluated since: only the state is new
                 os.replace(stage / STATE, target / STATE)
                 flush_to_disk(target)
             else:
@@ -158,12 +166,6 @@ def config_as_toml(config: TrainConfig) -> str:
 
 
 # --- the log -----------------------------------------------------------------------------------------
-
-
-def log_event(file: BinaryIO, event: Event) -> None:
-    """Log an event, if it is one that is logged."""
-    if event.logged:
-        write_line(file, {"event": type(event).__name__, **asdict(event)})
 
 
 def write_line(file: BinaryIO, content: dict[str, Any], before: bytes = b"") -> None:

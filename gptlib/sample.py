@@ -15,7 +15,7 @@ from gptlib.tokenizer import END_OF_TEXT
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(Settings):
-    """What to write, and how freely."""
+    """The run to sample from, and how."""
 
     out_dir: str = setting("out-data-by-char", "folder that python -m gptlib.train wrote")
     start: str = setting("", "the text to continue, or FILE: and the name of a file; empty: a document begins")

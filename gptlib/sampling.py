@@ -11,7 +11,7 @@ from gptlib.kv_cache import KVCache
 from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer
 
-GREEDY_BELOW = 1e-4  # from here on the logits divided by the temperature may be too large for a number
+GREEDY_BELOW = 1e-4  # dividing the logits by less may overflow
 
 
 @torch.inference_mode()
@@ -87,7 +87,7 @@ def sample_next_token(
         logits, tokens = logits.topk(min(top_k or logits.size(-1), logits.size(-1)), dim=-1)  # the likeliest first
     p = logits.softmax(dim=-1)
     if top_p is not None:
-        p = p.masked_fill(p.cumsum(dim=-1) - p >= top_p, 0)  # what comes after those that are enough
+        p = p.masked_fill(p.cumsum(dim=-1) - p >= top_p, 0)  # tokens after the first ones that reach top_p
     drawn = torch.multinomial(p, num_samples=1, generator=generator)
     return (drawn if tokens is None else tokens.gather(1, drawn)).squeeze(1)
 

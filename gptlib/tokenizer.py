@@ -88,7 +88,7 @@ class CharTokenizer(Tokenizer):
     def __init__(self, chars: str, *, end_of_text: bool = False):
         self.chars = "".join(sorted(set(chars)))
         self._code_points = _code_points(self.chars)
-        self._token_of = np.full(self._code_points.max(initial=0) + 2, -1)  # the last: no character of ours
+        self._token_of = np.full(self._code_points.max(initial=0) + 2, -1)  # the last entry: any other character
         self._token_of[self._code_points] = np.arange(len(self.chars))
         self.end_of_text = len(self.chars) if end_of_text else None
         self.vocab_size = len(self.chars) + end_of_text
@@ -134,7 +134,7 @@ _VISIBLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *r
 _HIDDEN = [byte for byte in range(256) if byte not in _VISIBLE]
 BYTE_OF = {chr(byte): byte for byte in _VISIBLE} | {chr(256 + i): byte for i, byte in enumerate(_HIDDEN)}
 GPT2 = COURSE_DATA / "gpt2"  # where its vocabulary is, once it has been prepared
-# Blocks let all cores count, with the same result: no word reaches across a single line break between two others.
+# Texts are counted in blocks, by all cores, with the same result: no word reaches across a single line break.
 BLOCKS = re.compile(r".{1,65536}\S\n(?=\S)|.+", re.DOTALL)
 
 

@@ -104,14 +104,14 @@ class Trainer:
             if due and state.evaluated_at != state.step:
                 yield from self.evaluate()
             elif due and self.unsaved:
-                yield from self.save()
+                yield self.save()
             elif self.finished:
                 return
             else:
                 yield self.train_step()
         self.stopped = False
         if self.unsaved:
-            yield from self.save()
+            yield self.save()
 
     def train_step(self) -> TrainStep:
         """One optimizer step: the mean gradient over all micro-batches of all ranks, clipped, applied."""
@@ -195,8 +195,8 @@ class Trainer:
 
     # --- checkpoints ----------------------------------------------------------------------------------
 
-    def save(self) -> Iterator[Saved]:
-        """A checkpoint in out_dir."""
+    def save(self) -> Saved:
+        """Write a checkpoint to out_dir."""
         state, config, started = self.state, self.config, time.perf_counter()
         checkpoint = Checkpoint(
             weights=self.dist.gather_full_state_dict(self.model.state_dict()),
@@ -210,7 +210,7 @@ class Trainer:
         if self.dist.is_main:
             self.folder.save(checkpoint, config.keep_checkpoints)
         state.saved_at = state.step
-        yield Saved(state.step, str(step_folder(config.out_dir, state.step)), time.perf_counter() - started)
+        return Saved(state.step, str(step_folder(config.out_dir, state.step)), time.perf_counter() - started)
 
     def restore(self) -> None:
         """Start from the checkpoint that `init_from` names; with "resume", continue the run in out_dir."""
@@ -227,7 +227,7 @@ class Trainer:
             threads = config.threads or saved.config.threads  # another number gives other last digits
             self.config = replace(config, threads=threads)
             self.folder.resume(saved)
-        self.dist.barrier()  # all ranks have read before anything is written
+        self.dist.any_rank(False)  # a barrier: all ranks have read before anything is written
 
 
 def diverged(what: str, state: TrainState, config: TrainConfig) -> UserError:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from processes import exit_code, start_program
 
-from course.log import read_log
+from course.read_log import read_log
 from gptlib import BPETokenizer, Dataset, Heartbeat, Trainer, TrainStep
 from gptlib import sample as sample_program
 from gptlib import train as train_program
-from gptlib.errors import OUT_OF_MEMORY, PATIENCE, run_cli
+from gptlib.errors import OUT_OF_MEMORY, REPORT_SECONDS, run_cli
 from gptlib.run_folder import load_checkpoint, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -404,4 +404,4 @@ def test_a_process_with_a_reason_of_its_own_says_it_after_a_while(capsys, monkey
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr("gptlib.errors.time.sleep", waited.append)
     code, lines = leaves(capsys, train_program.main, ["--n_layer=0"])
-    assert code == 2 and lines[0].startswith("error: n_layer = 0") and waited == [PATIENCE]
+    assert code == 2 and lines[0].startswith("error: n_layer = 0") and waited == [REPORT_SECONDS]

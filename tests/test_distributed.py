@@ -11,7 +11,7 @@ import pytest
 import torch
 from processes import FORKSERVER, exit_code, start_program
 
-from course.log import read_log
+from course.read_log import read_log
 from gptlib import Trainer, TrainStep, UsageError
 from gptlib.distributed import DistEnv, from_env, init_distributed
 from gptlib.run_folder import load_checkpoint
@@ -181,7 +181,7 @@ def test_who_loses_another_process_says_so(course):
     second.kill()
     code = exit_code(first)
     lines = said.read_text().splitlines()
-    assert code == 1 and "error: rank 0 lost another one, which says why above or below" in lines
+    assert code == 1 and "error: rank 0 lost another rank, whose error is in this output too" in lines
 
 
 class Watched:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gptlib import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -18,3 +20,7 @@ def test_the_library_never_imports_the_course(path):
             assert node.level == 0, "imports are absolute here"
             imported.append(node.module)
     assert [name for name in imported if name.split(".")[0] == "course"] == []
+
+
+def test_the_version_is_said_once_more_in_the_citation():
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()

@@ -8,7 +8,7 @@ import signal
 import pytest
 from processes import exit_code, start_program
 
-from course.log import read_log
+from course.read_log import read_log
 from gptlib import Dataset, Trainer
 from gptlib.run_folder import load_checkpoint, steps_in
 

@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from course.log import read_log
+from course.read_log import read_log
 from gptlib import GPT, Dataset, Estimate, Evaluation, Heartbeat, Saved, TrainConfig, Trainer, TrainStep
 from gptlib import checkpoint as checkpoint_module
 from gptlib import run_folder as run_folder_module
@@ -394,7 +394,7 @@ def resumed(saved, dataset):
 
 def step_and_save(trainer):
     trainer.train_step()
-    return list(trainer.save())
+    return trainer.save()
 
 
 def fail_at(monkeypatch, target, call, error):
@@ -434,7 +434,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_nothing_else(dataset, save
             step_and_save(trainer)
     assert latest(saved.config.out_dir).state.step == 4
     assert [path.name for path in saved.out_dir.glob(".*")] == [".lock"]
-    assert next(iter(trainer.save())).step == latest(saved.config.out_dir).state.step == 5  # once there is space again
+    assert trainer.save().step == latest(saved.config.out_dir).state.step == 5  # once there is space again
 
 
 def test_the_files_and_then_the_name_are_flushed_to_the_disk(dataset, saved, monkeypatch):

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from course.log import read_log
+from course.read_log import read_log
 from gptlib.config import Settings, TrainConfig, read_command_line, read_config, setting
 from gptlib.dataset import Dataset
 from gptlib.errors import UserError, quoted, run_cli
