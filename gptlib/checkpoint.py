@@ -47,7 +47,7 @@ class TrainState:
     evaluations_since_best: int = 0
 
     def evaluated(self, val: float) -> bool:
-        """Note the validation loss of this step; whether it is the lowest so far."""
+        """Record the validation loss of this step; return whether it is the lowest so far."""
         self.evaluated_at, self.saved_at = self.step, -1  # a checkpoint of this step, if there is one, lacks it
         best = self.best_val is None or val < self.best_val
         if best:

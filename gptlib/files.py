@@ -57,9 +57,9 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """The right to write to a folder, which is made if need be; the system takes it back from a process that dies.
+    """Lock a folder for writing, and create it if needed; the system releases the lock of a process that dies.
 
-    Raises UserError if another process, or another part of this one, has it, or if the folder cannot be written.
+    Raises UserError if it is locked already, or cannot be written.
     """
     lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
     try:

@@ -56,7 +56,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """Everything that fixes the tokens; two tokenizers are the same if this is equal."""
+        """What defines the tokens; tokenizers with equal JSON are the same."""
 
     def fingerprint(self) -> str:
         """The sha256 of `to_json`: a short name for these tokens."""
@@ -145,7 +145,7 @@ class BPETokenizer(Tokenizer):
 
     Args:
         pieces: the bytes of every token. The smaller its id, the earlier a pair is joined.
-        special: the ids that no text is encoded to, `end_of_text` included.
+        special: ids of special tokens, which no text is encoded to; `end_of_text` is one of them.
         end_of_text: the one of them in front of every document.
         pattern: the rule by which a text is cut into words first.
 
