@@ -23,7 +23,7 @@ from gptlib.config import Architecture, TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.distributed import DistEnv, shard_like
 from gptlib.errors import UserError, quoted
-from gptlib.files import flush_to_disk
+from gptlib.files import atomic_write, flush_to_disk
 from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer, load_tokenizer
 
@@ -75,6 +75,13 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     save_file({name: t.contiguous() for name, t in checkpoint.weights.items()}, folder / MODEL)
     save_file({name: t.contiguous() for name, t in checkpoint.training.items()}, folder / TRAINING)
     checkpoint.tokenizer.save(folder / TOKENIZER)
+    for file in FILES:
+        flush_to_disk(folder / file)
+    write_state(checkpoint, folder)
+
+
+def write_state(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the state beside the files that a folder has, atomically."""
     meta = {
         "format": FORMAT,
         "state": asdict(checkpoint.state),
@@ -84,9 +91,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "sha256": {file: sha256(folder / file) for file in FILES},
     }
     meta["checksum"] = _checksum(meta)
-    (folder / STATE).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-    for file in folder.iterdir():
-        flush_to_disk(file)
+    atomic_write(folder / STATE, json.dumps(meta, indent=1) + "\n")
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -29,13 +29,13 @@ from safetensors import SafetensorError
 
 from gptlib.checkpoint import (
     DAMAGE,
-    FILES,
     STATE,
     Checkpoint,
     Uninitialized,
     read_checkpoint,
     sha256,
     write_checkpoint,
+    write_state,
 )
 from gptlib.config import TrainConfig
 from gptlib.errors import UserError
@@ -80,6 +80,9 @@ class RunFolder:
                     f"another run has written to {str(self.path)!r} since this one did; choose another out_dir, or "
                     "continue that run in a new Trainer with init_from = 'resume'"
                 )
+            else:  # later checkpoints than the one it resumed from could not be read: out of the way, but not lost
+                move_aside(self.path, after=step)
+                self._newest = self._fingerprint()
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
             with open(self.path / LOG, "ab", buffering=0) as file:
                 write_line(file, {"event": "Start", "step": step, "init_from": start}, before=b"\n")
@@ -96,16 +99,15 @@ class RunFolder:
         Raises UserError if it cannot be written; then the earlier checkpoints are intact.
         """
         state, stage = checkpoint.state, self.path / ".stage"
+        target = step_folder(self.path, state.step)
+        checkpoint = replace(checkpoint, config=replace(checkpoint.config, init_from=self._init_from))
         try:
-            shutil.rmtree(stage, ignore_errors=True)
-            stage.mkdir(parents=True)
-            write_checkpoint(replace(checkpoint, config=replace(checkpoint.config, init_from=self._init_from)), stage)
-            target = step_folder(self.path, state.step)
-            if same_tensors(stage, target):  # saved when the run was stopped, evaluated since: only the state is new
-                os.replace(stage / STATE, target / STATE)
-                flush_to_disk(target)
+            if target.exists():  # saved when the run was stopped, evaluated since: only the state is new
+                write_state(checkpoint, target)
             else:
-                shutil.rmtree(target, ignore_errors=True)  # the same step, damaged
+                shutil.rmtree(stage, ignore_errors=True)
+                stage.mkdir(parents=True)
+                write_checkpoint(checkpoint, stage)
                 stage.rename(target)
                 flush_to_disk(self.path)
         except (OSError, SafetensorError, UserError) as error:
@@ -113,9 +115,7 @@ class RunFolder:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
         self._newest = self._fingerprint()
-        steps = steps_in(self.path)
-        kept = [step for step in steps if step <= state.step][:keep]
-        for step in {*steps} - {*kept, state.best_step}:
+        for step in {*steps_in(self.path)[keep:]} - {state.best_step}:
             shutil.rmtree(step_folder(self.path, step), ignore_errors=True)
 
     def _fingerprint(self) -> str | None:
@@ -138,15 +138,15 @@ def steps_in(out_dir: Path) -> list[int]:
     return sorted((int(name.removeprefix("step-")) for name in names if STEP.fullmatch(name)), reverse=True)
 
 
-def same_tensors(one: Path, other: Path) -> bool:
-    """Whether two checkpoints have the same weights, training state and tokenizer, byte for byte."""
-    return all((other / name).exists() and sha256(one / name) == sha256(other / name) for name in FILES)
+def move_aside(out_dir: Path, after: int = -1) -> Path | None:
+    """Move what an earlier run left in out_dir to earlier/, earlier-2/, ...; where it went, or None.
 
-
-def move_aside(out_dir: Path) -> Path | None:
-    """Move what an earlier run left in out_dir to earlier/, earlier-2/, ...; where it went, or None."""
+    With `after`, only its checkpoints of later steps.
+    """
     names = {LOG, CONFIG, "report.md", "report.png", *FORMAT_1}
-    left = [p for p in out_dir.iterdir() if p.name in names or p.match("previous-*") or STEP.fullmatch(p.name)]
+    left = [step_folder(out_dir, step) for step in steps_in(out_dir) if step > after]
+    if after < 0:
+        left += [path for path in out_dir.iterdir() if path.name in names or path.match("previous-*")]
     if not left:
         return None
     numbered = (out_dir / ("earlier" if n == 1 else f"earlier-{n}") for n in count(1))
@@ -194,10 +194,12 @@ def checkpoints_in(folder: Path, prefer: str) -> list[Path]:
     if (folder / STATE).exists():
         return [folder]
     found = [step_folder(folder, step) for step in steps_in(folder)]
-    best = folder / "best"
-    if found:
+    best = folder / "best"  # of format 1; else every state names the best step so far
+    for path in found:
         with suppress(*DAMAGE):
-            best = step_folder(folder, read_json(found[0] / STATE)["state"]["best_step"])
+            step = read_json(path / STATE)["state"]["best_step"]
+            best = step_folder(folder, step) if step >= 0 else best
+            break
     found += [folder / name for name in FORMAT_1 if (folder / name).is_dir()]
     return sorted(found, key=lambda path: path != best) if prefer == "best" else found
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from course.read_log import read_log
 from gptlib import GPT, Dataset, Estimate, Evaluation, Heartbeat, Saved, TrainConfig, Trainer, TrainStep
 from gptlib import checkpoint as checkpoint_module
+from gptlib import files as files_module
 from gptlib import run_folder as run_folder_module
 from gptlib.checkpoint import MODEL, STATE, TOKENIZER, TRAINING, TrainState, restore_training, training_tensors
 from gptlib.config import read_config
@@ -232,7 +233,7 @@ def test_a_checkpoint_of_format_1_is_read_and_continued(tiny, dataset, saved, bi
         meta = json.loads((folder / STATE).read_text())
         for name in ("format", "checksum"):
             del meta[name]
-        state = meta.pop("state")
+        state = meta.pop("state") | {"best_val": 0.0}  # which the rest of the run does not reach
         meta["progress"] = {name: state[name] for name in ("step", "tokens", "best_val", "evaluated_at")}
         meta["config"]["train_share"] = meta["config"].pop("train_fraction")
         meta["config"]["max_bad_steps"] = 10
@@ -245,7 +246,7 @@ def test_a_checkpoint_of_format_1_is_read_and_continued(tiny, dataset, saved, bi
     resumed = Trainer(tiny(**config, activation="gelu_tanh"), dataset)
     assert resumed.step == 4 and bits(resumed.model) == bits(saved.model)
     list(resumed)
-    assert latest(out_dir).state.step == 6
+    assert latest(out_dir).state.step == 6 and load_checkpoint(out_dir).folder.name == "best"
 
 
 # --- damage -------------------------------------------------------------------------------------------
@@ -293,7 +294,8 @@ def test_a_checkpoint_with_right_sums_and_wrong_content_is_skipped_too(saved, wr
         assert latest(saved.config.out_dir).state.step == 2
 
 
-def test_a_run_that_skipped_a_damaged_checkpoint_writes_it_again(tiny, dataset, saved):
+def test_a_run_that_skipped_a_damaged_checkpoint_moves_it_aside_and_writes_it_again(tiny, dataset, saved):
+    """It may be one that only another version of the code can read."""
     out_dir = saved.out_dir
     truncate(out_dir / "step-00000004" / MODEL)
     with pytest.warns(UserWarning, match="damaged checkpoint"):
@@ -303,7 +305,7 @@ def test_a_run_that_skipped_a_damaged_checkpoint_writes_it_again(tiny, dataset, 
         if isinstance(event, TrainStep):
             break
     list(trainer)  # left and continued
-    assert latest(out_dir).state.step == 6 and 4 in steps_in(out_dir)
+    assert latest(out_dir).state.step == 6 and 4 in steps_in(out_dir) and steps_in(out_dir / "earlier") == [4]
 
 
 def test_a_checkpoint_that_is_evaluated_after_it_was_saved_is_there_at_every_moment(
@@ -322,6 +324,12 @@ def test_a_checkpoint_that_is_evaluated_after_it_was_saved_is_there_at_every_mom
         if isinstance(event, Saved):
             break
     assert latest(tmp_path).state.evaluated_at == 5 and "step-00000005" not in removed
+
+
+def test_the_best_is_found_by_an_older_state_if_the_newest_is_damaged(saved):
+    shutil.copytree(saved.out_dir / "step-00000002", saved.out_dir / "step-00000003")
+    (saved.out_dir / "step-00000004" / STATE).write_text("{")
+    assert load_checkpoint(saved.out_dir).folder.name == "step-00000002"
 
 
 def test_if_all_are_damaged_the_refusal_names_each(saved, refused):
@@ -420,7 +428,7 @@ DISK_FULL = OSError(errno.ENOSPC, "No space left on device")
         ((checkpoint_module, "save_file"), 1),
         ((checkpoint_module, "save_file"), 2),
         ((Path, "write_bytes"), 1),
-        ((Path, "write_text"), 1),
+        ((Path, "write_bytes"), 2),
         ((checkpoint_module, "flush_to_disk"), 1),
         ((Path, "rename"), 1),
     ],
@@ -441,11 +449,13 @@ def test_the_files_and_then_the_name_are_flushed_to_the_disk(dataset, saved, mon
     """A power cut must find all bytes of a checkpoint that has its final name."""
     order = []
     flush, rename = checkpoint_module.flush_to_disk, Path.rename
-    monkeypatch.setattr(checkpoint_module, "flush_to_disk", lambda p: (order.append(p.name), flush(p)))
+    for module in (checkpoint_module, files_module, run_folder_module):
+        monkeypatch.setattr(module, "flush_to_disk", lambda p: (order.append(p.name), flush(p)))
     monkeypatch.setattr(Path, "rename", lambda p, to: (order.append("rename"), rename(p, to)))
-    monkeypatch.setattr(run_folder_module, "flush_to_disk", lambda p: (order.append("folder"), flush(p)))
     step_and_save(resumed(saved, dataset))
-    assert set(order[:4]) == set(FILES) and order[4:] == ["rename", "folder"]
+    at = order.index("rename")
+    assert {MODEL, TRAINING, TOKENIZER} < {*order[:at]} and any(STATE in name for name in order[:at])
+    assert order[at:] == ["rename", saved.out_dir.name]
 
 
 # --- the log --------------------------------------------------------------------------------------------
