@@ -6,7 +6,7 @@ import math
 import operator
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -108,7 +108,7 @@ class TrainConfig(Architecture):
     min_lr: float = setting(0.0, "learning rate at the end of the schedule", at_least=0)
     warmup_iters: int = setting(50, "steps of linear warm-up", at_least=0)
     schedule: str = setting("cosine", "learning-rate decay", choices=("cosine", "linear", "constant"))
-    weight_decay: float = setting(0.1, "weight decay of the matrices", at_least=0)
+    weight_decay: float = setting(0.1, "AdamW: weight decay of the matrices", at_least=0)
     beta1: float = setting(0.9, "AdamW: decay of the gradient's moving average", at_least=0, below=1)
     beta2: float = setting(0.99, "AdamW: decay of the squared gradient's moving average", at_least=0, below=1)
     grad_clip: float = setting(
@@ -150,7 +150,7 @@ class TrainConfig(Architecture):
 
 # --- reading: defaults < TOML file < command line ---------------------------------------------------
 
-FOLDERS = ("dataset", "out_dir", "init_from")  # here ~ is the home folder, in `--out_dir=~/x` too
+FOLDERS = ("dataset", "out_dir", "init_from", "folder")  # here ~ is the home folder, in `--out_dir=~/x` too
 
 Config = TypeVar("Config", bound=Settings)
 
@@ -161,15 +161,20 @@ def read_config(cls: type[Config], toml: Path | None = None, overrides: Mapping[
     Raises UsageError for an unknown name, a value of the wrong type or out of range, or an unreadable file.
     """
     known, overrides = {f.name: f for f in fields(cls)}, overrides or {}
+    _refuse_unknown(overrides, known)
     values = _read_toml(toml) if toml else {}
-    for name in [*values, *overrides]:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "--help lists the names"
-            raise UsageError(f"unknown setting {name!r}; {remedy}" + (f" (in {toml})" if name in values else ""))
+    _refuse_unknown(values, known, where=f" (in {toml})")
     values |= {name: _from_text(known[name], text) for name, text in overrides.items()}
     values |= {name: os.path.expanduser(values[name]) for name in FOLDERS if isinstance(values.get(name), str)}
     return cls(**values)
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str = "") -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "--help lists the names"
+            raise UsageError(f"unknown setting {name!r}; {remedy}{where}")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -212,8 +217,8 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | 
         parser.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="VALUE", help=text)
     known, unknown = parser.parse_known_args(argv)
     overrides = vars(known)
-    for word in unknown:
-        if not word.startswith("--"):
-            raise UsageError(f"unexpected argument {word!r}; settings are given as --name=value, --help lists them")
-        overrides[word.removeprefix("--").split("=")[0]] = ""
+    names = [word for word in unknown if word.startswith("--")]
+    if unknown and not names:
+        raise UsageError(f"unexpected argument {unknown[0]!r}; settings are given as --name=value, --help lists them")
+    overrides |= {name.removeprefix("--").split("=")[0]: "" for name in names}
     return read_config(cls, overrides.pop("toml", None), overrides)

@@ -30,7 +30,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The dtype of that name; 'auto' is bfloat16 on CUDA GPUs that have it and float32 elsewhere."""
     if name != "auto":
         return getattr(torch, name)
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)  # not on T4 and V100
+    return torch.bfloat16 if fast else torch.float32
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:

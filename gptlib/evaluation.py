@@ -9,24 +9,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptlib.dataset import make_batch, max_offset, sample_offsets
+from gptlib.device import autocast
 from gptlib.distributed import SINGLE_PROCESS, DistEnv
 from gptlib.events import Estimate
 from gptlib.model import GPT
 
 
 @torch.no_grad()
-def sequence_losses(model: GPT, x: Tensor, y: Tensor) -> Tensor:
+def sequence_losses(model: GPT, x: Tensor, y: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """The mean loss of each sequence: (B, T) inputs and targets -> (B,) nats per token, without dropout."""
     was_training = model.training
     model.eval()
-    logits, _ = model(x.to(model.device))
+    with autocast(model.device, dtype):
+        logits, _ = model(x.to(model.device))
     model.train(was_training)
     losses = F.cross_entropy(logits.float().flatten(0, 1), y.to(model.device).flatten(), reduction="none")
     return losses.view(y.shape).mean(1)
 
 
 def batch_losses(
-    model: GPT, tokens: np.ndarray, offsets: np.ndarray, dist: DistEnv = SINGLE_PROCESS
+    model: GPT,
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    dtype: torch.dtype = torch.float32,
+    dist: DistEnv = SINGLE_PROCESS,
 ) -> Iterator[Tensor]:
     """The losses (B,) of the windows at `offsets` (batches, B), one batch at a time.
 
@@ -35,7 +41,7 @@ def batch_losses(
     block_size = model.config.block_size
     for done in range(0, len(offsets), dist.size):
         batch = offsets[min(done + dist.rank, len(offsets) - 1)]
-        losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size)))
+        losses = dist.all_gather(sequence_losses(model, *make_batch(tokens, batch, block_size), dtype))
         yield losses[: len(offsets) - done].flatten()
 
 
@@ -53,7 +59,10 @@ def summarize(losses: list[Tensor], windows: int) -> Estimate:
 def estimate_loss(
     model: GPT, tokens: np.ndarray, *, batch_size: int = 12, eval_iters: int = 20, seed: int = 0
 ) -> Estimate:
-    """The loss on `tokens`, estimated from `eval_iters` random batches of `batch_size` sequences."""
+    """The loss on `tokens`, estimated from `eval_iters` random batches of `batch_size` sequences.
+
+    Unlike those of a Trainer, its windows may reach across the border of two documents.
+    """
     block_size = model.config.block_size
     offsets = sample_offsets(tokens, block_size, eval_iters * batch_size, (seed,)).reshape(eval_iters, batch_size)
     return summarize(list(batch_losses(model, tokens, offsets)), len(tokens) // block_size)

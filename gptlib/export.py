@@ -3,7 +3,9 @@
     python -m gptlib.export --out_dir=RUN --folder=FOLDER               the best checkpoint of a run -> transformers
     python -m gptlib.export --to=gptlib --folder=FOLDER --out_dir=RUN   GPT-2 in their form, or a ckpt.pt -> a run
 
-A run that came from elsewhere can be sampled from, and trained further with RUN/config.toml and --init_from=RUN.
+A run that came from elsewhere can be sampled from. To train it further, prepare a text with its tokens (--vocab=RUN):
+
+    python -m gptlib.train RUN/config.toml --init_from=RUN --dataset=TEXT --out_dir=ANOTHER
 """
 
 import json
@@ -150,7 +152,7 @@ def pairs_of(tokenizer: BPETokenizer) -> list[tuple[bytes, bytes]]:
 
 def to_gptlib(folder: str, out_dir: str) -> None:
     """Write a run whose only checkpoint is this model; an earlier run in out_dir is moved aside."""
-    path = Path(folder).expanduser()
+    path = Path(folder)
     model = load_nanogpt(path) if path.suffix == ".pt" else load_gpt2(path)
     described = (path if path.is_dir() else path.parent) / "tokenizer.json"
     tokenizer = load_hugging_face_tokenizer(described) if described.exists() else BPETokenizer.gpt2()

@@ -23,6 +23,7 @@ from gptlib.model import GPT
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 NOT_NEEDED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
 HF_ACTIVATION = {"gelu_tanh": "gelu_new", "gelu": "gelu"}  # our names: those of transformers
+ALWAYS = {"tie_word_embeddings": True, "scale_attn_by_inverse_layer_idx": False, "layer_norm_epsilon": 1e-5}
 GPT2_HAS = {"bias": True, "positions": "learned", "qk_norm": False, "smear": False, "bigram": False}
 
 
@@ -103,6 +104,9 @@ def _build(tensors: dict[str, Tensor], settings: dict) -> GPT:
             activation=activation[settings.get("activation_function", "gelu_new")],
         )
     )
+    for name, value in ALWAYS.items():
+        if settings.get(name, value) != value:
+            raise ValueError(f"{name} is {settings[name]}; here it is always {value}")
     if other := [f"{name} is {t.dtype}" for name, t in weights.items() if not t.is_floating_point()]:
         raise ValueError(f"{other[0]}, not a float")
     model.load_state_dict(weights)

@@ -28,7 +28,7 @@ def naive_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Te
     Returns:
         (B, H, T, C / H): for every position a weighted average of the values at and before it.
     """
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, past + T)
     past = k.size(2) - q.size(2)
     future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1 + past)
     weights = scores.masked_fill(future, float("-inf")).softmax(dim=-1)

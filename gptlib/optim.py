@@ -17,8 +17,8 @@ NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 def build_optimizer(model: nn.Module, config: TrainConfig) -> "MuonAdamW":
     """The optimizer of a run (nanoGPT: configure_optimizers).
 
-    Matrices get weight decay; vectors (biases, layer norms) do not. With `optimizer = "muon"`, Muon takes the matrices
-    inside the blocks, and AdamW the embeddings and vectors.
+    AdamW's matrices get weight decay; vectors (biases, layer norms) do not. With `optimizer = "muon"`, Muon takes the
+    matrices inside the blocks, without weight decay, and AdamW the embeddings and vectors.
     """
     matrices, vectors, muon, parts = [], [], [], []
     for name, p in model.named_parameters():

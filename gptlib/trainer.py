@@ -28,8 +28,9 @@ class Trainer:
 
     To pause, stop pulling events. To stop, leave the loop, or call `stop` from anywhere. Iterating again continues.
 
-    A resumed run continues bit for bit on the same machine: batches are a function of seed and step, the learning rate
-    of the step, and the checkpoint holds the rest: weights, optimizer, RNG states (for dropout) and threads.
+    A run resumed with the same settings continues bit for bit on the same machine's CPU: batches are a function of seed
+    and step, the learning rate of the step, and the checkpoint holds the rest: weights, optimizer, threads and RNG
+    states. These are torch's global ones, and dropout draws from them.
 
     Args:
         config: the settings; `config.out_dir` gets checkpoints and the log (nothing is written if it is empty).
@@ -45,7 +46,7 @@ class Trainer:
         self.config, self.dist = config, dist
         self.dataset = (dataset or Dataset.open(config.dataset)).subset(config.train_fraction)
         for split in SPLITS:
-            max_offset(getattr(self.dataset, split), config.block_size, f"the {split} split")
+            max_offset(getattr(self.dataset, split), config.block_size, f"the {split} split")  # or refuse it now
         self.micro_steps = dist.micro_steps(config)
         self.device = dist.device(config.device)
         self.dtype = pick_dtype(config.dtype, self.device)
@@ -61,7 +62,7 @@ class Trainer:
         if config.init_from != "scratch":
             self.restore()
         if config.compile:
-            self.forward = torch.compile(self.forward)
+            self.model.compile()  # in place: for evaluations too, and inside of DDP
 
     @property
     def step(self) -> int:
@@ -98,7 +99,7 @@ class Trainer:
         """Evaluate, save, step, step, ...: the whole run."""
         state = self.state
         if self.config.compile:
-            yield Heartbeat(state.step, "compile")  # happens in the first step
+            yield Heartbeat(state.step, "compile")  # happens in the first evaluation and the first step
         while not self.dist.any_rank(self.stopped):  # all ranks leave at the same step
             due = state.step % self.config.eval_interval == 0 or self.finished
             if due and state.evaluated_at != state.step:
@@ -179,7 +180,7 @@ class Trainer:
         for i, split in enumerate(SPLITS):
             tokens, losses, started = getattr(self.dataset, split), [], time.perf_counter()
             offsets = self.offsets(tokens, config.eval_iters, EVAL_STREAM, state.step, i)
-            for batch in batch_losses(self.model, tokens, offsets, self.dist):
+            for batch in batch_losses(self.model, tokens, offsets, self.dtype, self.dist):
                 losses.append(batch)
                 seconds += time.perf_counter() - started
                 yield Heartbeat(state.step, "evaluate")

@@ -95,6 +95,8 @@ REFUSED = [
     (["--learning_rate=0.1", "--min_lr=0.2"], ["min_lr = 0.2", "at most learning_rate = 0.1"]),
     (["--init_from=resume"], ["out_dir is empty", "resume"]),
     (["a.toml", "b"], ["unexpected argument 'b'", "--name=value", "--help"]),
+    (["--n_layers", "2"], ["unknown setting 'n_layers'", "did you mean 'n_layer'?"]),
+    (["a.toml", "--n_layers", "2"], ["unknown setting 'n_layers'", "did you mean 'n_layer'?"]),
     (["a\nb.toml", "c\nd"], ["unexpected argument 'c\\nd'"]),
     (["no-such.toml"], ["cannot read the config no-such.toml", "No such file"]),
     (["--new\nline=1"], ["unknown setting 'new\\nline'"]),

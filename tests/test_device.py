@@ -18,7 +18,7 @@ def gpu(monkeypatch):
 
     def pretend(name, bf16=True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16 or including_emulation)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
 
     return pretend

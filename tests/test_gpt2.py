@@ -77,7 +77,11 @@ def test_a_file_that_is_not_gpt2_is_refused(change, words, tmp_path, refused):
 
 
 @pytest.mark.parametrize(
-    "settings", ["[1]", "{", '{"activation_function": ["gelu"]}', '{"activation_function": "relu"}']
+    "settings",
+    [
+        *("[1]", "{", '{"activation_function": ["gelu"]}', '{"activation_function": "relu"}'),
+        '{"scale_attn_by_inverse_layer_idx": true}',
+    ],
 )
 def test_odd_settings_are_refused(settings, tmp_path, refused):
     theirs(**SHAPES[0]).save_pretrained(tmp_path)

@@ -336,6 +336,14 @@ def test_events_carry_the_seconds_they_took_and_not_those_of_their_consumer(tiny
             assert event.seconds == 1
 
 
+def test_evaluations_have_the_precision_of_the_run(tiny, dataset):
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        trainer = Trainer(tiny(dtype=dtype), dataset)
+        losses[dtype] = next(event for event in trainer if isinstance(event, Evaluation)).val.mean
+    assert losses["float32"] != losses["bfloat16"] == pytest.approx(losses["float32"], abs=0.01)
+
+
 @pytest.mark.slow
 def test_bfloat16_learns_as_well_as_float32(tiny, dataset):
     settings = {"max_iters": 150, "eval_interval": 1000, "batch_size": 2}
