@@ -48,7 +48,7 @@ BROKEN = [
     ("gptlib/evaluation.py", "total += sequence_losses(model, *last).item() * rest", "pass", "evaluation"),
     # checkpoints
     ("gptlib/run_folder.py", "flush_to_disk(self.path)\n", "pass\n", "recipe"),
-    ("gptlib/run_folder.py", "{*kept, state.best_step}", "{*kept}", "run_folder trainer"),
+    ("gptlib/run_folder.py", " - {state.best_step}:", ":", "run_folder trainer"),
     ("gptlib/checkpoint.py", "self.evaluations_since_best + 1", "1", "trainer"),
     ("gptlib/checkpoint.py", "module.set_rng_state(states[dist.rank].clone())", "pass", "distributed"),
     ("gptlib/checkpoint.py", 'sha256(folder / file) != meta["sha256"][file]', "False", "run_folder trainer"),
