@@ -48,7 +48,7 @@ class TrainState:
 
     def evaluated(self, val: float) -> bool:
         """Record the validation loss of this step; return whether it is the lowest so far."""
-        self.evaluated_at, self.saved_at = self.step, -1  # a checkpoint of this step, if there is one, lacks it
+        self.evaluated_at, self.saved_at = self.step, -1  # if this step has a checkpoint, it lacks the evaluation
         best = self.best_val is None or val < self.best_val
         if best:
             self.best_val, self.best_step = val, self.step

@@ -53,7 +53,7 @@ class Trainer:
         set_float32_precision(self.device, self.dtype)
         self.model = GPT(config.model_config(self.dataset.vocab_size), torch.Generator().manual_seed(config.seed))
         torch.manual_seed(config.seed + dist.rank)  # dropout differs between ranks
-        self.forward = dist.wrap_model(self.model, self.device)
+        self.forward = dist.wrap_model(self.model, self.device)  # with several processes: in DDP or FSDP
         self.optimizer = build_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.state = TrainState()
@@ -96,7 +96,7 @@ class Trainer:
                 yield event
 
     def run(self) -> Iterator[Event]:
-        """Evaluate, save, step, step, ...: the whole run."""
+        """Evaluate, save, step, step, ...; `__iter__` opens out_dir around it."""
         state = self.state
         if self.config.compile:
             yield Heartbeat(state.step, "compile")  # happens in the first evaluation and the first step
