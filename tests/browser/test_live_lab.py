@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser]
 CELL = """from course.lab import Lab, Prediction
 
 prediction = Prediction(
-    "You read 16 characters back instead of 64. What happens to a run?",
+    "You read 16 characters back instead of 32. What happens to a run?",
     ("It takes less time", "It takes more time"), answer=0, why="Fewer characters a step.", moves="block_size",
 )
 lab = Lab("eval_interval", "eval_iters", "log_interval", "block_size", prediction=prediction, max_iters=200)
