@@ -277,7 +277,7 @@ def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):
     one = make_lab(**LONG)
     begin(one)
     Lab(dataset=dataset)
-    assert one.running and not one._worker.stopped
+    assert one.running
 
 
 def test_reset_is_the_lab_as_it_was_at_once(make_lab):

@@ -106,10 +106,6 @@ def test_of_several_changes_at_a_step_the_last_one_counts(run):
         run.mark("eval_interval", value)
     run.mark("learning_rate", 0.5)
     assert run.marks == {10: {"eval_interval": 70, "learning_rate": 0.5}} and run.setting("eval_interval") == 70
-    run.step = 12
-    run.mark("eval_interval", 80)
-    run.mark("eval_interval", 70)  # as it was
-    assert list(run.marks) == [10]
 
 
 # --- several runs -----------------------------------------------------------------------------------------

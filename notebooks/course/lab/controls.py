@@ -3,7 +3,7 @@
 import difflib
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -35,10 +35,10 @@ _RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
 }
 
 
-def make_control(name: str, value: Any) -> widgets.Widget:
+def make_control(name: str, value: Any, divides: int | None = None) -> widgets.Widget:
     """The control of one setting: a slider, moved by mouse or arrow keys or set by typing its number, or a menu.
 
-    It reaches whatever value it is given.
+    It reaches whatever value it is given; with `divides` it has only the divisors of that number.
 
     Raises:
         UsageError: there is no control for it.
@@ -47,6 +47,9 @@ def make_control(name: str, value: Any) -> widgets.Widget:
     if choices := ABOUT[name]["choices"]:
         options = [choice for choice in choices if choice != "auto" or value == "auto"]
         return lay_out(widgets.Dropdown(options=options, **common))
+    if divides:
+        options = [n for n in range(1, divides + 1) if divides % n == 0]
+        return lay_out(widgets.SelectionSlider(options=options, continuous_update=False, **common))
     if name not in _RANGES:
         raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")
     low, high, step = _RANGES[name]
@@ -78,22 +81,6 @@ def lay_out(control: widgets.Widget) -> widgets.Widget:
     control.style.description_width = "auto"
     control.layout.width = "auto"
     return control
-
-
-def keep_product(sliders: Mapping[str, widgets.Widget], product: int, name: str, old: int, new: int) -> None:
-    """After `name` was moved: set it and its partner to a pair whose product is `product`.
-
-    The pair is the nearest, but onwards, so that an arrow key always gets away.
-    """
-    if name not in PAIR:
-        return
-    this, other = sliders[name], sliders[PAIR[1 - PAIR.index(name)]]
-    if new * other.value == product:
-        return
-    divisors = [n for n in range(this.min, this.max + 1) if product % n == 0 and product // n <= other.max]
-    onwards = [n for n in divisors if (n - old) * (new - old) > 0]
-    this.value = min(onwards or [old], key=lambda n: abs(n - new))
-    other.value = product // this.value
 
 
 # --- what labs and explorers are made of ----------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The live lab: sliders, a prediction, Run, Pause and Stop, and the curves of the last runs.
 
-All goes one way. A worker puts the events of a `Trainer` onto a queue; `_follow` takes them into a `Run`; `state()`
+All goes one way. A worker puts the events of a `Trainer` onto a queue; `_take` takes them into a `Run`; `state()`
 says what is to be seen, and the view renders that. `run()` does the same in the cell, without a thread.
 """
 
@@ -9,23 +9,25 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
 import torch
+import traitlets
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import ABOUT, beyond, did_you_mean, keep_product, lay_out, make_control
+from course.lab.controls import ABOUT, PAIR, beyond, did_you_mean, lay_out, make_control
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
 from course.lab.page import current_cell
-from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
+from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
 from course.lab.table import command
 from course.lab.texts import Text, choices, open_pasted, open_text, warning
 from course.lab.view import LabView, State, close
-from course.lab.worker import Worker, reason_for
+from course.lab.worker import Worker
 from course.landmarks import landmarks
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
@@ -62,8 +64,7 @@ class Lab:
         prediction: asked first; Run waits for an answer, or for Skip.
         title: stands over the plot; says which text it is if None.
         loss_range: the y axis; if None it begins above guessing and follows the curves.
-        sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
-            slider of one moves the other.
+        sequences_per_step: what the sliders batch_size x gradient_accumulation_steps make: moving one moves the other.
         texts: whether the learner chooses the text, or pastes one.
         maps: whether "What it thinks" is open from the start, and shows attention maps too.
         settings: any setting of `TrainConfig` that differs from `defaults`.
@@ -97,7 +98,6 @@ class Lab:
         # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
         self.prediction, self.loss_range, self.maps, self._title = prediction, loss_range, maps, title
-        self.sequences_per_step = sequences_per_step
         self.runs: list[Run] = []
         self.x_axis = "steps"
         self.chosen = ""  # the learner's prediction
@@ -107,11 +107,16 @@ class Lab:
         self._worker: Worker | None = None
         self._output: Any = None  # of the cell in which a run trains
         self.sliders = {n: lay_out(widgets.Dropdown(options=of, description=n)) for n, of in (menus or {}).items()}
-        self.sliders |= {name: make_control(name, getattr(self.base, name)) for name in sliders}
+        for name in sliders:
+            divides = sequences_per_step if name in PAIR else None
+            self.sliders[name] = make_control(name, getattr(self.base, name), divides)
+        if sequences_per_step:
+            pair = [(self.sliders[name], "value") for name in PAIR]
+            traitlets.link(*pair, transform=[lambda n: sequences_per_step // n] * 2)
         self._first = self.settings()
         self._grown = [beyond(name, getattr(self.base, name)) for name in sliders]
-        for slider in self.sliders.values():
-            slider.observe(self._slider_moved, names="value")
+        for name, slider in self.sliders.items():
+            slider.observe(partial(self._slider_moved, name), names="value")
         self._open(given := open_text(dataset))
         self._choices = choices(given) if texts else {}
         self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), self.line, maps)
@@ -136,11 +141,9 @@ class Lab:
         self.line = self._first_line()
 
     def _first_line(self) -> str:
-        """The beginning of a line of the held-out text, the first that is whole and not short."""
+        """The beginning of a line of the held-out text, a long one."""
         text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
-        lines = [line.strip() for line in text.splitlines()[1:] if line.strip()] or [text.strip()]
-        line = next((line for line in lines if len(line) > 12), lines[0])
-        return line if len(line) <= 24 else line[:24].rsplit(" ", 1)[0]
+        return max(text.splitlines()[1:] or [text], key=len).strip()[:24]
 
     def open_text(self, name: str, pasted: str = "") -> None:
         """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
@@ -234,15 +237,14 @@ class Lab:
         """Begin a run with the settings of the sliders; one that still goes on is stopped first."""
         try:
             if "google.colab" in sys.modules:
-                self.run()
-                return
+                return self.run()
             run = self._begin()
         except UserError as error:  # the settings do not go together
             self.render(str(error))
             return
-        worker = self._worker = Worker(self._events(run))
-        worker.tell(stepping=stepping)
-        worker.start(lambda: self._follow(run, worker))
+        self._worker = Worker(run, self._events(run))
+        self._worker.stepping = stepping
+        self._worker.start(partial(self._take, run))
 
     def _begin(self) -> Run:
         """A new run, last in the list."""
@@ -273,10 +275,8 @@ class Lab:
 
     def stop(self) -> None:
         """End the run, if there is one. The page says so at once; the thread ends after the step that it is in."""
-        if self.running:
-            self.runs[-1].status = STOPPED
-            if self._worker:
-                self._worker.tell(stopped=True)
+        if self.running and self._worker:
+            self._worker.stop()
             self.render()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -297,11 +297,8 @@ class Lab:
         self.chosen, self.locked = choice, False
         self.render()
 
-    def _slider_moved(self, change: dict[str, Any]) -> None:
+    def _slider_moved(self, name: str, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
-        name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
-        if self.sequences_per_step is not None:
-            keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
         run = self.runs[-1] if self.running else None
         # The rate of Muon is not among what a trainer changes.
         if run and run.trainer and name in CHANGEABLE and (name, run.config.optimizer) != ("learning_rate", "muon"):
@@ -358,25 +355,17 @@ class Lab:
             except RuntimeError:  # a model whose numbers are not finite has no next token
                 pass
 
-    def _follow(self, run: Run, worker: Worker) -> None:
-        """Take in what a run says, until it is over."""
-        for event in worker:
-            self._take(run, event)
-            if run.over:
-                worker.tell(stopped=True)
-
     def _take(self, run: Run, event: Any) -> None:
         """Take in an event; draw now if it matters, or if it is time to."""
         run.consume(event)
-        matters = isinstance(event, Status)
-        if matters and event.over and run.thoughts and run.status in (FINISHED, STOPPED):
+        if event == Status(STOPPED) and run.status in (FINISHED, STOPPED):  # nothing computes any more
             self._think(run)
+        matters = isinstance(event, Status)
         first = isinstance(event, Evaluation) and len(run.evaluations) == 1
         now = time.perf_counter()
         if matters or first or (run.evaluations and now >= self._next_frame):
             self.redraw()
             cost = time.perf_counter() - now
-            run.drawing += cost
             self._next_frame = now + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
     def run(self) -> None:
@@ -385,18 +374,9 @@ class Lab:
         For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
         with ipywidgets 7.7 and without a page; Colab itself was not tried.)
         """
-        run, self._worker, end = self._begin(), None, Status(STOPPED)
+        run, self._worker = self._begin(), None
         self._output = display({"text/plain": "a live run"}, raw=True, display_id=True)
-        try:
-            for event in self._events(run):
-                self._take(run, event)
-                if run.status == DIVERGED:
-                    break
-        except KeyboardInterrupt:
-            pass
-        except Exception as error:
-            end = Status(FAILED, reason_for(error))
-        self._take(run, end)
+        Worker(run, self._events(run)).work(partial(self._take, run))
         self._output = None
 
     def __repr__(self) -> str:
