@@ -31,7 +31,7 @@ MIB = 2**20
 
 @pytest.fixture
 def make_lab(dataset, monkeypatch):
-    monkeypatch.setattr("course.lab.lab.LAST_SAMPLE_SECONDS", 0.0)  # for which no test waits
+    monkeypatch.setattr("course.lab.observe.SAMPLE", 20)  # for which no test waits
     labs = []
 
     def make(*sliders, **options):
@@ -417,7 +417,7 @@ def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab
     lab.view.line.value = "the qu"
     wait_until(lambda: lab.runs[-1].thoughts and lab.runs[-1].thoughts.line == "the qu")
     told = lab.runs[-1].thoughts
-    assert len(told.tokens) == 10 and told.tokens[0][1] >= told.tokens[1][1]
+    assert len(told.likeliest) == 10 and told.likeliest[0][1] >= told.likeliest[1][1]
     assert told.maps[0].shape == (1, 6, 6) and told.maps[0][0].sum(1) == pytest.approx([1] * 6)
     wait_until(lambda: lab.runs[-1].thoughts.step > told.step)  # refreshed by an evaluation
     lab.stop()
@@ -435,7 +435,7 @@ def test_a_line_of_unknown_characters_is_no_error(make_lab):
     lab = make_lab()
     lab.think("日本")
     lab.start()
-    assert finish(lab).thoughts.tokens == ()
+    assert finish(lab).thoughts.likeliest == ()
 
 
 # --- what is shown ------------------------------------------------------------

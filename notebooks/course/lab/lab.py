@@ -21,7 +21,7 @@ from IPython.display import display
 from course.figures import as_html
 from course.lab.controls import ABOUT, PAIR, beyond, did_you_mean, lay_out, make_control
 from course.lab.curves import LivePlot, alt_text
-from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
+from course.lab.observe import sample_is_due, think, write_sample
 from course.lab.page import current_cell
 from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
 from course.lab.table import command
@@ -97,7 +97,7 @@ class Lab:
         base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
         # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
-        self.prediction, self.loss_range, self.maps, self._title = prediction, loss_range, maps, title
+        self.prediction, self.loss_range, self._title = prediction, loss_range, title
         self.runs: list[Run] = []
         self.x_axis = "steps"
         self.chosen = ""  # the learner's prediction
@@ -316,7 +316,7 @@ class Lab:
 
     def _think(self, run: Run) -> None:
         if trainer := run.trainer:  # else it has not begun, or another run followed
-            run.thoughts = think(trainer.model, trainer.dataset, self.line, trainer.step, self.maps)
+            run.thoughts = think(trainer.model, trainer.dataset, self.line, trainer.step)
 
     def delete(self, run: Run) -> None:
         """Forget a run; if it still goes on, it is stopped."""
@@ -344,14 +344,14 @@ class Lab:
             yield event
             if not isinstance(event, TrainStep | Evaluation):
                 continue
-            step, last = trainer.step, run.config.max_iters
+            step = trainer.step
             try:
-                if step != sampled and sample_is_due(step, last):
-                    sampled, seconds = step, LAST_SAMPLE_SECONDS if step == last else SAMPLE_SECONDS
-                    yield write_sample(trainer.model, trainer.dataset, step, run.config.seed, seconds)
+                if step != sampled and sample_is_due(step, run.config.max_iters):
+                    sampled = step
+                    yield write_sample(trainer.model, trainer.dataset, step, run.config.seed)
                 if isinstance(event, Evaluation) or line != self.line:
                     line = self.line
-                    yield think(trainer.model, trainer.dataset, line, step, self.maps)
+                    yield think(trainer.model, trainer.dataset, line, step)
             except RuntimeError:  # a model whose numbers are not finite has no next token
                 pass
 

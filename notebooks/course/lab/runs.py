@@ -40,10 +40,10 @@ class Thoughts:
 
     step: int
     line: str
-    tokens: tuple[tuple[str, float], ...]  # with their probabilities, likeliest first
-    seconds: float
-    maps: tuple[np.ndarray, ...] = ()  # one for each block: (heads, T, T)
-    labels: tuple[str, ...] = ()  # the tokens of the line
+    likeliest: Sequence[tuple[str, float]] = ()  # tokens with their probabilities
+    tokens: Sequence[str] = ()  # of the line
+    maps: Sequence[np.ndarray] = ()  # one for each block: (heads, T, T)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,13 @@ def thoughts(told: Thoughts | None, unit: str) -> str:
     """The likeliest next tokens as bars."""
     if told is None:
         return "<small>Press Run: then this shows what the model expects after your line.</small>"
-    if not told.tokens:
+    if not told.likeliest:
         return "<small>Type at least one character that the text has.</small>"
-    largest = told.tokens[0][1] or 1.0
+    largest = told.likeliest[0][1]
     bars = "".join(
         f"<code>{html.escape(_visible(token))}</code><span><i style='width: {100 * p / largest:.1f}%'></i></span>"
         f"<span>{p:.1%}</span>"
-        for token, p in told.tokens
+        for token, p in told.likeliest
     )
     line = html.escape(_visible(told.line))
     return (
@@ -129,7 +129,7 @@ def attention(told: Thoughts | None) -> str:
     """Where each position of the line looks, a map for each head: each row is a position, the darker the more."""
     if told is None or not told.maps:
         return ""
-    size, labels = len(told.labels), [html.escape(_visible(label))[:6] for label in told.labels]
+    size, labels = len(told.tokens), [html.escape(_visible(token))[:6] for token in told.tokens]
     beside = "".join(
         f'<text x="{i + 0.5}" y="{size + 0.9}">{c}</text><text x="-0.6" y="{i + 0.8}">{c}</text>'
         for i, c in enumerate(labels)

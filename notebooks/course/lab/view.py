@@ -46,7 +46,7 @@ class LabView:
         prediction: Prediction | None = None,
         texts: Sequence[str] = (),
         line: str = "",
-        thinking: bool = False,
+        maps: bool = False,
     ):
         self.actions, self.state = actions, State()
         self.ask = Question(prediction, actions.predict) if prediction else None
@@ -69,7 +69,7 @@ class LabView:
                 box("controls", left),
                 box("plotarea", [self.image, self.costs]),
                 box("below", [self.sample]),
-                box("folds", self._folds(line, thinking)),
+                box("folds", self._folds(line, maps)),
             ]
         ).add_class("gptlib-grid")
         self.box = widgets.VBox([grid, Page()]).add_class("gptlib-lab").add_class("gptlib-named")
@@ -102,11 +102,11 @@ class LabView:
         self.text_menu.observe(chosen, names="value")
         return [self.text_menu, pasted]
 
-    def _folds(self, line: str, thinking: bool) -> list[widgets.Widget]:
+    def _folds(self, line: str, maps: bool) -> list[widgets.Widget]:
         self.export = part("export")
         self.folds: dict[str, widgets.ToggleButton] = {}
         contents = {
-            "What it thinks": self._thinking(line),
+            "What it thinks": self._thinking(line, maps),
             "Side by side": self._side_by_side(),
             "Compare the runs": self._comparison(),
             "Take it away": [self.export],
@@ -118,14 +118,15 @@ class LabView:
             show(panel, False)
             toggle.observe(lambda change, panel=panel: (show(panel, change["new"]), self.fill()), names="value")
             self.folds[name] = toggle
-        self.folds["What it thinks"].value = thinking
+        self.folds["What it thinks"].value = maps
         return [_row(list(self.folds.values())), *panels]
 
-    def _thinking(self, line: str) -> list[widgets.Widget]:
+    def _thinking(self, line: str, maps: bool) -> list[widgets.Widget]:
         self.line = lay_out(widgets.Text(value=line, description="a line", continuous_update=True))
         self.line.layout.width = "min(34em, 100%)"
         self.line.observe(lambda change: self.actions.think(change["new"]), names="value")
         self.thoughts, self.maps = part("thoughts"), part("maps")
+        show(self.maps, maps)
         return [self.line, box("pair", [self.thoughts, self.maps])]
 
     def _side_by_side(self) -> list[widgets.Widget]:
