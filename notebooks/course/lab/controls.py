@@ -43,18 +43,19 @@ def make_control(name: str, value: Any, divides: int | None = None) -> widgets.W
     Raises:
         UsageError: there is no control for it.
     """
-    common = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
+    common: dict[str, Any] = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
     if choices := ABOUT[name]["choices"]:
         options = [choice for choice in choices if choice != "auto" or value == "auto"]
         return lay_out(widgets.Dropdown(options=options, **common))
+    common["continuous_update"] = False
     if divides:
-        options = [n for n in range(1, divides + 1) if divides % n == 0]
-        return lay_out(widgets.SelectionSlider(options=options, continuous_update=False, **common))
+        return lay_out(
+            widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
+        )
     if name not in _RANGES:
         raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")
     low, high, step = _RANGES[name]
     low, high = min(low, value), max(high, value)
-    common["continuous_update"] = False
     if step is None:  # three digits, as everywhere: what is typed is what is read
         log = {"min": math.log10(low), "max": math.log10(high), "step": 0.25, "readout_format": ".3"}
         return lay_out(widgets.FloatLogSlider(**log, **common))

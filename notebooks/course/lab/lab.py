@@ -99,9 +99,7 @@ class Lab:
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
         self.prediction, self.loss_range, self._title = prediction, loss_range, title
         self.runs: list[Run] = []
-        self.x_axis = "steps"
-        self.chosen = ""  # the learner's prediction
-        self.locked = prediction is not None  # until it is answered or skipped
+        self.chosen: str | None = None if prediction else ""  # the learner's prediction; None: not yet asked
         self._picture = (b"", "")
         self._plot, self._next_frame = LivePlot(), 0.0
         self._worker: Worker | None = None
@@ -117,15 +115,11 @@ class Lab:
         self._grown = [beyond(name, getattr(self.base, name)) for name in sliders]
         for name, slider in self.sliders.items():
             slider.observe(partial(self._slider_moved, name), names="value")
-        self._open(given := open_text(dataset))
+        given = open_text(dataset)
         self._choices = choices(given) if texts else {}
-        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), self.line, maps)
-        self._replace_old()
-        self.redraw()
-
-    def _replace_old(self) -> None:
-        """Running a cell twice leaves nothing behind."""
-        if cell := current_cell():
+        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), maps)
+        self._open(given)
+        if cell := current_cell():  # running it twice leaves nothing behind
             if old := Lab._by_cell.get(cell):
                 old.stop()
                 close(old.view.box)
@@ -134,38 +128,32 @@ class Lab:
     # --- the text -------------------------------------------------------------------------------------
 
     def _open(self, text: Text) -> None:
-        self.dataset, self._named = text.data, bool(text.name)
-        self.base = replace(self.base, dataset=text.name or self.base.dataset)
+        """Learn from this text from now on; runs on the one before leave the plot."""
+        self.stop()
+        self.runs, self.dataset, self._name = [], text.data, text.name
         self.title = self._title or f"A GPT learns {text.label}"
         self.landmarks = landmarks(text.data)
-        self.line = self._first_line()
-
-    def _first_line(self) -> str:
-        """The beginning of a line of the held-out text, a long one."""
-        text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
-        return max(text.splitlines()[1:] or [text], key=len).strip()[:24]
+        held_out = text.data.tokenizer.decode(text.data.val[:400].tolist())
+        self.line = self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:24]
+        self.redraw()
 
     def open_text(self, name: str, pasted: str = "") -> None:
-        """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
+        """Learn from another text: one of the choices, or the learner's own."""
         try:
             self._open(self._choices[name]() if name in self._choices else open_pasted(pasted))
         except UserError as error:
             self.render(str(error))
-            return
-        self.stop()
-        self.runs = []
-        self.view.line.value = self.line
-        self.redraw()
 
     # --- what is seen ---------------------------------------------------------------------------------
 
     def state(self, said: str = "") -> State:
         """What is to be seen now; what is `said` takes the place of what the run says."""
         run = self.runs[-1] if self.runs else None
-        ready = "predict first, then Run" if self.locked else "ready"
+        locked = self.chosen is None
+        ready = "predict first, then Run" if locked else "ready"
         return State(
             runs=tuple(self.runs),
-            locked=self.locked,
+            locked=locked,
             status=said or (run.summary() if run else ready),
             heard=said or (run.heard() if run else ready),
             note=" ".join(filter(None, self._notes(run))),
@@ -186,8 +174,9 @@ class Lab:
     def redraw(self) -> None:
         """Draw the runs, and show the state."""
         runs, blank = self.shown(), Run(0, self.base, {}, unit=self.dataset.tokenizer.unit)
-        png = self._plot.frame(runs or [blank], self.title, self.loss_range, self.x_axis, self.landmarks)
-        self._picture = png, alt_text(runs, self.title, self.x_axis)
+        x_axis = self.view.x_axis.value
+        png = self._plot.frame(runs or [blank], self.title, self.loss_range, x_axis, self.landmarks)
+        self._picture = png, alt_text(runs, self.title, x_axis)
         self.render()
 
     def shown(self) -> list[Run]:
@@ -205,10 +194,10 @@ class Lab:
             yield f"The plot keeps the last {KEPT_RUNS} runs: run {self.runs[0].number - 1} has left it."
 
     def _command(self, run: Run) -> str:
-        if not self._named:
+        if not self._name:
             return f"run {run.number}: its text is only in this notebook, so no command repeats it"
         marked = " (settings as at its start)" if run.marks else ""
-        return f"run {run.number}: <code>{html.escape(command(run.config))}</code>{marked}"
+        return f"run {run.number}: <code>{html.escape(command(replace(run.config, dataset=self._name)))}</code>{marked}"
 
     def _verdict(self, run: Run) -> str:
         """What became of the learner's prediction, once a run has tested it."""
@@ -231,7 +220,7 @@ class Lab:
         config = replace(self.base, **{name: value for name, value in own.items() if name in ABOUT})
         if config.optimizer == "muon" and "muon_lr" not in own:  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * config.learning_rate / self.base.learning_rate)
-        return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen))
+        return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen or ""))
 
     def start(self, stepping: bool = False) -> None:
         """Begin a run with the settings of the sliders; one that still goes on is stopped first."""
@@ -294,7 +283,7 @@ class Lab:
 
     def predict(self, choice: str = "") -> None:
         """The learner's prediction for the runs to come; "" for none."""
-        self.chosen, self.locked = choice, False
+        self.chosen = choice
         self.render()
 
     def _slider_moved(self, name: str, change: dict[str, Any]) -> None:
@@ -323,11 +312,6 @@ class Lab:
         if run is self.runs[-1]:
             self.stop()
         self.runs = [other for other in self.runs if other is not run]
-        self.redraw()
-
-    def compare(self, x_axis: str) -> None:
-        """Draw the runs against other x axes."""
-        self.x_axis = x_axis
         self.redraw()
 
     # --- a run ------------------------------------------------------------------------------------------------

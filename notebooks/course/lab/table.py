@@ -88,18 +88,14 @@ def strip(run: Run | None) -> str:
     """What the model wrote along the run, a card for each time."""
     if run is None or not run.samples:
         return ""
-    cards = "".join(
-        f'<div class="gptlib-card"><b>step {sample.step:,}</b><div class="gptlib-text">'
-        f"{html.escape(sample.text.strip())}</div></div>"
-        for sample in run.samples
-    )
+    cards = "".join(f'<div class="gptlib-card"><b>step {s.step:,}</b>{written(s)}</div>' for s in run.samples)
     label = f"what the model of run {run.number} writes"
     return f'<div class="gptlib-strip" tabindex="0" role="region" aria-label="{label}">{cards}</div>'
 
 
-def page_of(sample: Sample) -> str:
-    """One sample in full."""
-    return f'<div class="gptlib-text" style="font-size: 13px">{html.escape(sample.text.strip())}</div>'
+def written(sample: Sample) -> str:
+    """What the model wrote, each line as it is."""
+    return f'<div class="gptlib-text">{html.escape(sample.text.strip())}</div>'
 
 
 def thoughts(told: Thoughts | None, unit: str) -> str:
