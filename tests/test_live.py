@@ -54,7 +54,7 @@ def wait_until(condition, seconds=60):
 
 def finish(lab):
     """The last run, once it is over and shown."""
-    wait_until(lambda: not lab.running and not lab._worker.alive)
+    wait_until(lambda: not lab.running and not lab._worker.thread.is_alive())
     return lab.runs[-1]
 
 
@@ -288,7 +288,7 @@ def test_reset_is_the_lab_as_it_was_at_once(make_lab):
     lab.view.reset_button.click()
     assert lab.runs == [] and lab.settings()["block_size"] == 8
     assert status(lab) == "ready" and "No run yet" in lab.view.image.value
-    wait_until(lambda: not worker.alive)
+    wait_until(lambda: not worker.thread.is_alive())
     assert status(lab) == "ready" and "No run yet" in lab.view.image.value
 
 
@@ -428,12 +428,12 @@ def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab
 
 def test_the_line_begins_as_a_whole_line_of_the_text(make_lab):
     names = "\n".join(f"{first}{middle}na" for first in "ABCDEFGH" for middle in ("nto", "rist", "le")) + "\n"
-    assert make_lab(dataset=names * 50).line in names.split()
+    assert make_lab(dataset=names * 50).view.line.value in names.split()
 
 
 def test_a_line_of_unknown_characters_is_no_error(make_lab):
     lab = make_lab()
-    lab.think("日本")
+    lab.view.line.value = "日本"
     lab.start()
     assert finish(lab).thoughts.likeliest == ()
 
@@ -465,6 +465,11 @@ def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
         ({"sliders": ["lerning_rate"]}, "did you mean 'learning_rate'"),
         ({"sliders": [["n_head"]]}, "did you mean 'n_head'"),
         ({"prediction": "x"}, "prediction = 'x': give a Prediction"),
+        ({"loss_range": 3}, "loss_range = 3: give the lowest and the highest loss"),
+        ({"texts": "mine.txt"}, "texts = 'mine.txt': give True or False"),
+        ({"menus": ["n_head"]}, "menus = .*: give names and their choices"),
+        ({"sequences_per_step": 2.5}, "sequences_per_step = 2.5: give a whole number"),
+        ({"sequences_per_step": 10, "batch_size": 4}, "batch_size = 4: must divide sequences_per_step = 10"),
         ({"dataset": 17}, "dataset = 17: give a Dataset"),
         ({"sliders": ["out_dir"]}, "no slider for 'out_dir'"),
         ({"learnig_rate": 1}, "did you mean 'learning_rate'"),

@@ -3,10 +3,12 @@
 import difflib
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 
 from course.prediction import Prediction
@@ -33,6 +35,27 @@ _RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
     "muon_lr": (1e-4, 1.0, None),
     "train_fraction": (1e-3, 1.0, None),
 }
+ARGUMENTS = {  # of a lab, beside its settings: their type, and what to give
+    "menus": (Mapping, "names and their choices, such as {'take out': ['nothing', 'attention']}"),
+    "prediction": (Prediction, "a Prediction, such as lesson.predict_block_size"),
+    "title": (str, "a text"),
+    "loss_range": (tuple | list, "the lowest and the highest loss, such as (1, 5)"),
+    "sequences_per_step": (int, "a whole number"),
+    "texts": (bool, "True or False; a text of your own is dataset"),
+    "maps": (bool, "True or False"),
+}
+
+
+def check(**arguments: Any) -> None:
+    """Refuse an argument of another type.
+
+    Raises:
+        UsageError: with what to give instead.
+    """
+    for name, value in arguments.items():
+        kind, allowed = ARGUMENTS[name]
+        if not isinstance(value, kind | None):
+            raise UsageError(f"{name} = {value!r}: give {allowed}")
 
 
 def make_control(name: str, value: Any, divides: int | None = None) -> widgets.Widget:
@@ -49,6 +72,8 @@ def make_control(name: str, value: Any, divides: int | None = None) -> widgets.W
         return lay_out(widgets.Dropdown(options=options, **common))
     common["continuous_update"] = False
     if divides:
+        if divides % value:
+            raise UsageError(f"{name} = {value}: must divide sequences_per_step = {divides}")
         return lay_out(
             widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
         )
@@ -85,6 +110,17 @@ def lay_out(control: widgets.Widget) -> widgets.Widget:
 
 
 # --- what labs and explorers are made of ----------------------------------------------------------------
+
+
+class Page(anywidget.AnyWidget):
+    """An invisible widget that gives the controls around it, in a box of the class `gptlib-named`, accessible names.
+
+    ipywidgets 8 gives the handle of a slider, its number and a group of radio buttons no name; here they get that of
+    their description, or else of their tooltip. It also keeps the notebook's shortcuts away from them: an arrow key
+    moves a choice, and not to the next cell.
+    """
+
+    _esm, _css = Path(__file__).with_name("page.js"), Path(__file__).with_name("page.css")
 
 
 class Question:

@@ -7,8 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from course.figures import Picture, as_html
-from course.lab.controls import Question, lay_out, part, show
-from course.lab.page import Page
+from course.lab.controls import Page, Question, lay_out, part, show
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.errors import UserError

@@ -16,13 +16,13 @@ from typing import Any, ClassVar
 import ipywidgets as widgets
 import torch
 import traitlets
+from IPython import get_ipython
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import ABOUT, PAIR, beyond, did_you_mean, lay_out, make_control
+from course.lab.controls import ABOUT, PAIR, beyond, check, did_you_mean, lay_out, make_control
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import sample_is_due, think, write_sample
-from course.lab.page import current_cell
 from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
 from course.lab.table import command
 from course.lab.texts import Text, choices, open_pasted, open_text, warning
@@ -52,6 +52,12 @@ def defaults(names: Iterable[str]) -> dict[str, Any]:
     return DEFAULTS | (ADAMW if "learning_rate" in names and "optimizer" not in names else {})
 
 
+def current_cell() -> str:
+    """The id of the notebook cell that runs now; '' where there is none."""
+    parent = getattr(get_ipython(), "get_parent", dict)()
+    return parent.get("metadata", {}).get("cellId", "")
+
+
 class Lab:
     """A live training run with sliders, as the result of a notebook cell.
 
@@ -64,7 +70,7 @@ class Lab:
         prediction: asked first; Run waits for an answer, or for Skip.
         title: stands over the plot; says which text it is if None.
         loss_range: the y axis; if None it begins above guessing and follows the curves.
-        sequences_per_step: what the sliders batch_size x gradient_accumulation_steps make: moving one moves the other.
+        sequences_per_step: batch_size x gradient_accumulation_steps, two more sliders: moving one moves the other.
         texts: whether the learner chooses the text, or pastes one.
         maps: whether "What it thinks" is open from the start, and shows attention maps too.
         settings: any setting of `TrainConfig` that differs from `defaults`.
@@ -88,12 +94,12 @@ class Lab:
         maps: bool = False,
         **settings: Any,
     ):
+        check(menus=menus, prediction=prediction, title=title, loss_range=loss_range, texts=texts, maps=maps)
+        check(sequences_per_step=sequences_per_step)
         known = list(ABOUT)
         for name in (*sliders, *settings):
             if name not in known:
                 raise UsageError(f"no setting {name!r}; {did_you_mean(name, known)}")
-        if not isinstance(prediction, Prediction | None):
-            raise UsageError(f"prediction = {prediction!r}: give a Prediction, such as lesson.predict_block_size")
         base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
         # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
@@ -105,7 +111,7 @@ class Lab:
         self._worker: Worker | None = None
         self._output: Any = None  # of the cell in which a run trains
         self.sliders = {n: lay_out(widgets.Dropdown(options=of, description=n)) for n, of in (menus or {}).items()}
-        for name in sliders:
+        for name in dict.fromkeys([*sliders, *(PAIR if sequences_per_step else ())]):
             divides = sequences_per_step if name in PAIR else None
             self.sliders[name] = make_control(name, getattr(self.base, name), divides)
         if sequences_per_step:
@@ -134,7 +140,7 @@ class Lab:
         self.title = self._title or f"A GPT learns {text.label}"
         self.landmarks = landmarks(text.data)
         held_out = text.data.tokenizer.decode(text.data.val[:400].tolist())
-        self.line = self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:24]
+        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:24]
         self.redraw()
 
     def open_text(self, name: str, pasted: str = "") -> None:
@@ -271,7 +277,7 @@ class Lab:
     def wait(self, seconds: float | None = None) -> None:
         """Until the run is over and shown, but for `seconds` at most."""
         if self._worker:
-            self._worker.join(seconds)
+            self._worker.thread.join(seconds)
 
     def reset(self) -> None:
         """Back to the first settings, with no run and an empty plot."""
@@ -295,17 +301,16 @@ class Lab:
             run.mark(name, change["new"])
         self.render()
 
-    def think(self, line: str) -> None:
-        """Tell what is expected after this line, from now on; while a thread trains, that one will."""
-        self.line = line
+    def think(self) -> None:
+        """Tell what is expected after the line that was typed; while a thread trains, that one will."""
         run = self.runs[-1] if self.runs else None
-        if run and (run.status == PAUSED or not (self._worker and self._worker.alive)):
+        if run and (run.status == PAUSED or not (self._worker and self._worker.thread.is_alive())):
             self._think(run)
             self.render()
 
     def _think(self, run: Run) -> None:
         if trainer := run.trainer:  # else it has not begun, or another run followed
-            run.thoughts = think(trainer.model, trainer.dataset, self.line, trainer.step)
+            run.thoughts = think(trainer.model, trainer.dataset, self.view.line.value, trainer.step)
 
     def delete(self, run: Run) -> None:
         """Forget a run; if it still goes on, it is stopped."""
@@ -333,8 +338,8 @@ class Lab:
                 if step != sampled and sample_is_due(step, run.config.max_iters):
                     sampled = step
                     yield write_sample(trainer.model, trainer.dataset, step, run.config.seed)
-                if isinstance(event, Evaluation) or line != self.line:
-                    line = self.line
+                if isinstance(event, Evaluation) or line != self.view.line.value:
+                    line = self.view.line.value
                     yield think(trainer.model, trainer.dataset, line, step)
             except RuntimeError:  # a model whose numbers are not finite has no next token
                 pass

@@ -9,8 +9,7 @@ import ipywidgets as widgets
 
 from course.figures import as_html
 from course.lab import table
-from course.lab.controls import Question, box, button, lay_out, part, show
-from course.lab.page import Page
+from course.lab.controls import Page, Question, box, button, lay_out, part, show
 from course.lab.runs import PAUSED, X_AXES, Run
 from course.prediction import Prediction
 
@@ -120,7 +119,7 @@ class LabView:
 
     def _thinking(self, maps: bool) -> list[widgets.Widget]:
         self.line = lay_out(widgets.Text(description="a line", continuous_update=True))
-        self.line.observe(lambda change: self.actions.think(change["new"]), names="value")
+        self.line.observe(lambda _: self.actions.think(), names="value")
         self.thoughts, self.maps = part("thoughts"), part("maps")
         show(self.maps, maps)
         return [box("row", [self.line]), box("pair", [self.thoughts, self.maps])]

@@ -26,7 +26,7 @@ def end_all() -> None:
     for worker in workers:
         worker.stop()
     for worker in workers:
-        worker.join(PATIENCE_AT_EXIT)
+        worker.thread.join(PATIENCE_AT_EXIT)
 
 
 def reason_for(error: Exception) -> str:
@@ -48,14 +48,14 @@ class Worker:
         self.paused = self.stepping = False
 
     def start(self, take: Callable[[Any], Any]) -> None:
-        """Begin in a thread; `take` gets the events in another one, and may take its time."""
+        """Begin in a thread; `take` gets the events in another one, `thread`, which ends when all are taken."""
         _workers.add(self)
         self.tell(paused=False)
         atexit.unregister(end_all)
         atexit.register(end_all)  # now the first to be called: what its threads say last can still be sent
-        self._follower = threading.Thread(target=self._follow, args=[take], name="gptlib-view", daemon=True)
+        self.thread = threading.Thread(target=self._follow, args=[take], name="gptlib-view", daemon=True)
         threading.Thread(target=self._train, name="gptlib-live", daemon=True).start()
-        self._follower.start()
+        self.thread.start()
 
     def tell(self, **orders: bool) -> None:
         """Set `paused`, or `stepping` (pause after the next step).
@@ -75,15 +75,6 @@ class Worker:
         if not self.run.over:
             self.run.status = STOPPED
         self.tell()
-
-    def join(self, seconds: float | None = None) -> None:
-        """Wait until the run is over and shown, but for `seconds` at most."""
-        self._follower.join(seconds)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the run goes on, or its end is not shown yet."""
-        return self._follower.is_alive()
 
     def work(self, say: Callable[[Any], Any]) -> None:
         """Go through the events; `say` gets each of them, and at last a `Status`."""
