@@ -255,11 +255,20 @@ def test_labs_take_turns(make_lab):
         assert other.view.pause_button.description == "Resume"
 
 
-def test_a_run_that_has_its_last_evaluation_cannot_be_paused(make_lab):
-    lab = make_lab()
+def test_a_run_that_has_its_last_evaluation_cannot_be_paused(make_lab, monkeypatch):
+    lab, take = make_lab(), Lab._take
+
+    def last_evaluation(run):
+        lab._worker.paused = True
+        yield Evaluation(30, *[Estimate(2.0, 0.1, 8)] * 2, best=True, tokens=0, seconds=0.0)
+
+    def take_late(run, event):  # the last evaluation when the worker has paused, and said so
+        wait_until(lambda: run.over or lab._worker._queue.qsize())
+        take(lab, run, event)
+
+    monkeypatch.setattr(lab, "_events", last_evaluation)
+    monkeypatch.setattr(lab, "_take", take_late)
     lab.start()
-    lab._worker.paused = True
-    lab._worker._queue.put(Evaluation(30, *[Estimate(2.0, 0.1, 8)] * 2, best=True, tokens=0, seconds=0.0))
     assert finish(lab).status == "finished" and "finished" in status(lab)
 
 

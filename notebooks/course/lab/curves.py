@@ -97,17 +97,11 @@ def x_range(runs: Sequence[Run], x_axis: str) -> tuple[float, float]:
 
 
 def y_range(runs: Sequence[Run], landmarks: Mapping[str, float]) -> tuple[float, float]:
-    """The loss axis: from above guessing down to below letter pairs, and wherever the curves go, in steps of a half."""
-    guess = max(landmarks.values(), default=0.0)
-    lowest, highest = min(landmarks.values(), default=math.inf) - 0.5, guess + (ABOVE if guess else 0.0)
-    for run in runs:
-        losses = [*run.losses, *(e.val.mean for e in run.evaluations)]
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        if finite:
-            lowest, highest = min(lowest, min(finite)), max(highest, min(max(finite), 3 * (guess or max(finite))))
-    if not math.isfinite(lowest):
-        return 0.0, 5.0
-    return max(0.0, math.floor(2 * (lowest - 0.05)) / 2), (math.floor(4 * (highest + 0.05)) + 1) / 4
+    """The loss axis: from above guessing down to below letter pairs, and wherever curves go that do not diverge."""
+    guess, best = max(landmarks.values()), min(landmarks.values())
+    losses = [loss for run in runs for loss in (*run.losses, *(e.val.mean for e in run.evaluations))]
+    within = [best - 0.5, guess + ABOVE, *(loss for loss in losses if loss < 3 * guess)]
+    return max(0.0, math.floor(2 * (min(within) - 0.05)) / 2), (math.floor(4 * (max(within) + 0.05)) + 1) / 4
 
 
 def prepare_axes(ax: Axes, across: tuple[float, float], up: tuple[float, float], x_axis: str, unit: str) -> None:

@@ -195,10 +195,11 @@ class LabView:
         taken = [(f"run {run.number}, step {s.step:,}", s) for run in self.state.runs for s in run.samples]
         latest = self.state.run.samples if self.state.run else []
         for (menu, page), (name, place) in zip(self.sides, (("the first", 0), ("the latest", -1)), strict=True):
-            chosen = menu.value if menu.value in dict(taken).values() else ""
-            menu.options = [(name, ""), *taken]  # which chooses the first of them
-            menu.value = chosen
-            sample = chosen or (latest[place] if latest else None)
+            if list(menu.options) != (options := [(name, ""), *taken]):
+                chosen = menu.value
+                menu.options = options  # which chooses the first of them
+                menu.value = chosen if chosen in dict(taken).values() else ""
+            sample = menu.value or (latest[place] if latest else None)
             page.value = table.written(sample) if sample else "<small>No run yet.</small>"
 
     def _links(self) -> str:
