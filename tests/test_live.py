@@ -289,14 +289,11 @@ def test_two_cells_have_a_lab_each(make_lab, dataset, monkeypatch):
     assert one.running
 
 
-def test_reset_is_the_lab_as_it_was_at_once(make_lab):
+def test_a_run_that_is_deleted_while_it_goes_on_leaves_nothing(make_lab):
     lab = make_lab(**LONG)
-    lab.sliders["block_size"].value = 3
-    begin(lab)
-    worker = lab._worker
-    lab.view.reset_button.click()
-    assert lab.runs == [] and lab.settings()["block_size"] == 8
-    assert status(lab) == "ready" and "No run yet" in lab.view.image.value
+    worker = (begin(lab), lab._worker)[1]
+    lab.delete(lab.runs[0])
+    assert lab.runs == [] and status(lab) == "ready" and "No run yet" in lab.view.image.value
     wait_until(lambda: not worker.thread.is_alive())
     assert status(lab) == "ready" and "No run yet" in lab.view.image.value
 

@@ -69,23 +69,21 @@ def make_control(name: str, value: Any, divides: int | None = None) -> widgets.W
     common: dict[str, Any] = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
     if choices := ABOUT[name]["choices"]:
         options = [choice for choice in choices if choice != "auto" or value == "auto"]
-        return lay_out(widgets.Dropdown(options=options, **common))
+        return widgets.Dropdown(options=options, **common)
     common["continuous_update"] = False
     if divides:
         if divides % value:
             raise UsageError(f"{name} = {value}: must divide sequences_per_step = {divides}")
-        return lay_out(
-            widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
-        )
+        return widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
     if name not in _RANGES:
         raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")
     low, high, step = _RANGES[name]
     low, high = min(low, value), max(high, value)
     if step is None:  # three digits, as everywhere: what is typed is what is read
         log = {"min": math.log10(low), "max": math.log10(high), "step": 0.25, "readout_format": ".3"}
-        return lay_out(widgets.FloatLogSlider(**log, **common))
+        return widgets.FloatLogSlider(**log, **common)
     kind = widgets.IntSlider if isinstance(low, int) else widgets.FloatSlider
-    return lay_out(kind(min=low, max=high, step=step, **common))
+    return kind(min=low, max=high, step=step, **common)
 
 
 def beyond(name: str, value: Any) -> str:
@@ -100,13 +98,6 @@ def did_you_mean(name: Any, known: list[str]) -> str:
     """What to write instead."""
     near = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-
-
-def lay_out(control: widgets.Widget) -> widgets.Widget:
-    """As wide as its column; page.css does the rest."""
-    control.style.description_width = "auto"
-    control.layout.width = "auto"
-    return control
 
 
 # --- what labs and explorers are made of ----------------------------------------------------------------
@@ -141,7 +132,7 @@ class Question:
 
 def button(name: str, tooltip: str, action: Callable[[], None]) -> widgets.Button:
     """A button that does one thing."""
-    made = widgets.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
+    made = widgets.Button(description=name, tooltip=tooltip)
     made.on_click(lambda _: action())
     return made
 

@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from course.figures import Picture, as_html
-from course.lab.controls import Page, Question, lay_out, part, show
+from course.lab.controls import Page, Question, part, show
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.errors import UserError
@@ -38,7 +38,7 @@ class Explorer:
             control.description = control.description or key
             if hasattr(control, "continuous_update"):
                 control.continuous_update = False
-            lay_out(control).observe(lambda _: self.update(), names="value")
+            control.observe(lambda _: self.update(), names="value")
         self.output, self.status = part("picture"), part("heard")
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
         self.ask = prediction and Question(prediction, self._answered)

@@ -20,7 +20,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import ABOUT, PAIR, beyond, check, did_you_mean, lay_out, make_control
+from course.lab.controls import ABOUT, PAIR, beyond, check, did_you_mean, make_control
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import sample_is_due, think, write_sample
 from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
@@ -34,10 +34,11 @@ from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UsageError, UserError
-from gptlib.events import Evaluation, TrainStep
+from gptlib.events import Evaluation
 from gptlib.trainer import CHANGEABLE, Trainer
 
 DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
+LINE = 16  # letters of the first line for "What it thinks": so many can be read beside an attention map
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 6 s of one core: validation loss 1.93 (EXPERIMENTS.md). Small, and still a GPT in every part.
 DEFAULTS = {"n_layer": 2, "n_embd": 64, "block_size": 64, "batch_size": 24, "max_iters": 250, "schedule": "linear"}
@@ -110,7 +111,7 @@ class Lab:
         self._plot, self._next_frame = LivePlot(), 0.0
         self._worker: Worker | None = None
         self._output: Any = None  # of the cell in which a run trains
-        self.sliders = {n: lay_out(widgets.Dropdown(options=of, description=n)) for n, of in (menus or {}).items()}
+        self.sliders = {n: widgets.Dropdown(options=of, description=n) for n, of in (menus or {}).items()}
         for name in dict.fromkeys([*sliders, *(PAIR if sequences_per_step else ())]):
             divides = sequences_per_step if name in PAIR else None
             self.sliders[name] = make_control(name, getattr(self.base, name), divides)
@@ -140,7 +141,7 @@ class Lab:
         self.title = self._title or f"A GPT learns {text.label}"
         self.landmarks = landmarks(text.data)
         held_out = text.data.tokenizer.decode(text.data.val[:400].tolist())
-        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:24]
+        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:LINE]
         self.redraw()
 
     def open_text(self, name: str, pasted: str = "") -> None:
@@ -279,14 +280,6 @@ class Lab:
         if self._worker:
             self._worker.thread.join(seconds)
 
-    def reset(self) -> None:
-        """Back to the first settings, with no run and an empty plot."""
-        self.stop()
-        self.runs = []
-        for name, value in self._first.items():
-            self.sliders[name].value = value
-        self.redraw()
-
     def predict(self, choice: str = "") -> None:
         """The learner's prediction for the runs to come; "" for none."""
         self.chosen = choice
@@ -331,16 +324,13 @@ class Lab:
         sampled, line = -1, None
         for event in trainer:
             yield event
-            if not isinstance(event, TrainStep | Evaluation):
-                continue
-            step = trainer.step
             try:
-                if step != sampled and sample_is_due(step, run.config.max_iters):
-                    sampled = step
-                    yield write_sample(trainer.model, trainer.dataset, step, run.config.seed)
+                if trainer.step != sampled and sample_is_due(trainer.step, run.config.max_iters):
+                    sampled = trainer.step
+                    yield write_sample(trainer.model, trainer.dataset, sampled, run.config.seed)
                 if isinstance(event, Evaluation) or line != self.view.line.value:
                     line = self.view.line.value
-                    yield think(trainer.model, trainer.dataset, line, step)
+                    yield think(trainer.model, trainer.dataset, line, trainer.step)
             except RuntimeError:  # a model whose numbers are not finite has no next token
                 pass
 
@@ -349,10 +339,8 @@ class Lab:
         run.consume(event)
         if event == Status(STOPPED) and run.status in (FINISHED, STOPPED):  # nothing computes any more
             self._think(run)
-        matters = isinstance(event, Status)
-        first = isinstance(event, Evaluation) and len(run.evaluations) == 1
         now = time.perf_counter()
-        if matters or first or (run.evaluations and now >= self._next_frame):
+        if isinstance(event, Status) or (run.evaluations and now >= self._next_frame):
             self.redraw()
             cost = time.perf_counter() - now
             self._next_frame = now + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)

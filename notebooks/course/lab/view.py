@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from course.figures import as_html
 from course.lab import table
-from course.lab.controls import Page, Question, box, button, lay_out, part, show
+from course.lab.controls import Page, Question, box, button, part, show
 from course.lab.runs import PAUSED, X_AXES, Run
 from course.prediction import Prediction
 
@@ -53,8 +53,7 @@ class LabView:
         self.pause_button = button("Pause", "Pause the run, or let it continue", actions.pause)
         self.step_button = button("Step", "One optimizer step, then pause", actions.step)
         self.stop_button = button("Stop", "End the run now", actions.stop)
-        self.reset_button = button("Reset", "The first settings again, and no runs", actions.reset)
-        buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button, self.reset_button]
+        buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button]
         parts = map(part, ("plot", "costs", "sample", "status", "note", "unseen"))
         self.image, self.costs, self.sample, self.status, self.note, self.heard = parts
         for read in (self.note, self.heard):
@@ -80,8 +79,8 @@ class LabView:
         """A choice of texts, and a box for one's own."""
         if not texts:
             return []
-        self.text_menu = lay_out(widgets.Dropdown(options=[*texts, OWN_TEXT], description="text"))
-        self.own_text = lay_out(widgets.Textarea(placeholder="Paste a text, or write the path of a file"))
+        self.text_menu = widgets.Dropdown(options=[*texts, OWN_TEXT], description="text")
+        self.own_text = widgets.Textarea(placeholder="Paste a text, or write the path of a file")
         self.own_text.tooltip = OWN_TEXT
 
         def use() -> None:
@@ -110,7 +109,7 @@ class LabView:
         panels = []
         for name, content in contents.items():
             panels.append(panel := widgets.VBox(content))
-            toggle = widgets.ToggleButton(description=name, layout={"width": "auto"})
+            toggle = widgets.ToggleButton(description=name)
             show(panel, False)
             toggle.observe(lambda change, panel=panel: (show(panel, change["new"]), self.fill()), names="value")
             self.folds[name] = toggle
@@ -118,20 +117,20 @@ class LabView:
         return [box("row", list(self.folds.values())), *panels]
 
     def _thinking(self, maps: bool) -> list[widgets.Widget]:
-        self.line = lay_out(widgets.Text(description="a line", continuous_update=True))
+        self.line = widgets.Text(description="a line", continuous_update=True)
         self.line.observe(lambda _: self.actions.think(), names="value")
         self.thoughts, self.maps = part("thoughts"), part("maps")
         show(self.maps, maps)
         return [box("row", [self.line]), box("pair", [self.thoughts, self.maps])]
 
     def _side_by_side(self) -> list[widgets.Widget]:
-        self.sides = [(lay_out(widgets.Dropdown(description=name)), part("page")) for name in ("left", "right")]
+        self.sides = [(widgets.Dropdown(description=name), part("page")) for name in ("left", "right")]
         for menu, _ in self.sides:
             menu.observe(lambda _: self.fill(), names="value")
         return [box("pair", [widgets.VBox(side) for side in self.sides])]
 
     def _comparison(self) -> list[widgets.Widget]:
-        self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="against"))
+        self.x_axis = widgets.Dropdown(options=list(X_AXES), description="against")
         self.x_axis.observe(lambda _: self.actions.redraw(), names="value")
         self.rows, self.table = widgets.VBox(), part("table")
         return [box("row", [self.x_axis]), self.rows, self.table]
