@@ -141,7 +141,7 @@ class Lab:
         self.title = self._title or f"A GPT learns {text.label}"
         self.landmarks = landmarks(text.data)
         held_out = text.data.tokenizer.decode(text.data.val[:400].tolist())
-        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:LINE]
+        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:LINE].strip()
         self.redraw()
 
     def open_text(self, name: str, pasted: str = "") -> None:
