@@ -16,6 +16,10 @@ function name(root) {
       for (const radio of control.querySelectorAll("input")) set(radio, "name", groupOf(control)); // arrow keys choose
     }
   }
+  // The notebook's own shortcuts stay away, which look at the focused element alone: else an arrow key leaves the cell.
+  for (const node of root.querySelectorAll("input, select, button, [role=slider]")) {
+    set(node, "data-lm-suppress-shortcuts", "true");
+  }
   for (const part of root.querySelectorAll(".gptlib-heard")) set(part, "role", "status"); // read out when it changes
   for (const button of root.querySelectorAll(".widget-toggle-button")) {
     set(button, "aria-expanded", String(button.classList.contains("mod-active")));
@@ -59,7 +63,6 @@ export default {
       root = el.closest(".gptlib-named");
       if (!root) return requestAnimationFrame(begin); // not in the page yet
       name(root);
-      set(root, "data-lm-suppress-shortcuts", "true"); // of the notebook: else an arrow key leaves for the next cell
       for (const type of ["keydown", "focusout"]) root.addEventListener(type, typed, true);
       observer.observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "title"] });
     };
