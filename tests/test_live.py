@@ -432,6 +432,12 @@ def test_what_it_thinks_follows_the_line_while_it_trains_and_afterwards(make_lab
     assert "“dog”" in lab.view.thoughts.value and "<svg" in lab.view.maps.value
 
 
+def test_the_first_point_waits_for_no_sample(make_lab):
+    lab = make_lab()
+    kinds = [type(event).__name__ for event in lab._events(lab.new_run())]
+    assert kinds.index("Evaluation") < kinds.index("Sample") < kinds.index("TrainStep")
+
+
 def test_the_line_begins_as_a_whole_line_of_the_text(make_lab):
     names = "\n".join(f"{first}{middle}na" for first in "ABCDEFGH" for middle in ("nto", "rist", "le")) + "\n"
     assert make_lab(dataset=names * 50).view.line.value in names.split()

@@ -145,7 +145,7 @@ class LivePlot:
                 self._ax.clear()
                 tidy(self._ax)
                 prepare_axes(self._ax, *axes)
-                self._ax.set_title(title, loc="left", fontsize=10.5, pad=17, parse_math=False)
+                self._ax.set_title(title, loc="left", fontsize=10.5, y=1, pad=17, parse_math=False)
                 self._ax.text(0, 1.03, CAPTION, transform=self._ax.transAxes, fontsize=8, color=GREY)
                 draw_landmarks(self._ax, landmarks)
                 for run in still:

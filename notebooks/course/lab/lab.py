@@ -34,7 +34,7 @@ from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UsageError, UserError
-from gptlib.events import Evaluation
+from gptlib.events import Evaluation, Heartbeat
 from gptlib.trainer import CHANGEABLE, Trainer
 
 DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
@@ -324,6 +324,8 @@ class Lab:
         sampled, line = -1, None
         for event in trainer:
             yield event
+            if isinstance(event, Heartbeat):  # the first evaluation is not made yet: nothing may delay it
+                continue
             try:
                 if trainer.step != sampled and sample_is_due(trainer.step, run.config.max_iters):
                     sampled = trainer.step
