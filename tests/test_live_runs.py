@@ -14,8 +14,21 @@ from matplotlib.text import Annotation
 from course.lab import Lab, new_figure
 from course.lab.curves import LivePlot, draw_run, label_ends, prepare_axes, x_range, y_range
 from course.lab.observe import SAMPLE, sample_is_due, think, write_sample
-from course.lab.runs import FINISHED, PAUSED, STOPPED, X_AXES, Look, Run, Status, add_run, along, distinctions, end_of
-from course.lab.table import as_csv, as_table, command, costs, download
+from course.lab.runs import (
+    FINISHED,
+    PAUSED,
+    STOPPED,
+    X_AXES,
+    Look,
+    Run,
+    Status,
+    Thoughts,
+    add_run,
+    along,
+    distinctions,
+    end_of,
+)
+from course.lab.table import as_csv, as_table, attention, command, costs, download
 from gptlib import TrainConfig, Trainer
 from gptlib.config import read_command_line
 from gptlib.events import Estimate, Evaluation, TrainStep
@@ -248,3 +261,10 @@ def test_thinking_is_the_model_itself_and_leaves_it_as_it_was(tiny, dataset, att
     assert told.maps[0][:, 0, 1:].max() == 0  # the first position sees itself
     logits = model.eval()(torch.tensor([dataset.tokenizer.encode("the fox").tolist()]))[0]
     assert told.likeliest[0][1] == pytest.approx(logits[0, -1].softmax(0).max().item(), rel=1e-4)
+
+
+def test_a_map_has_its_tokens_beside_it_and_longer_ones_stand_on_end_below():
+    letters, pairs = (attention(Thoughts(0, "", (), tokens, [np.eye(2)[None]])) for tokens in ("a ", ("I", "'d")))
+    assert letters.count(">a</text>") == letters.count(">␣</text>") == 2 and "rotate" not in letters
+    assert pairs.count(">&#x27;d</text>") == pairs.count("rotate") == 2
+    assert "the last position looks most at &#x27;d" in pairs

@@ -125,9 +125,13 @@ def attention(told: Thoughts | None) -> str:
     """Where each position of the line looks, a map for each head: each row is a position, the darker the more."""
     if told is None or not told.maps:
         return ""
-    size, labels = len(told.tokens), [html.escape(_visible(token))[:6] for token in told.tokens]
+    labels = [_visible(token)[:6] for token in told.tokens]
+    size, widest = len(labels), max(map(len, labels))
+    margin = 0.5 + 0.7 * widest
+    below = f"{size + 0.9})" if widest == 1 else f"{size + 0.2}) rotate(-90)"  # single letters stand upright
+    labels = [html.escape(label) for label in labels]
     beside = "".join(
-        f'<text x="{i + 0.5}" y="{size + 0.9}">{c}</text><text x="-0.6" y="{i + 0.8}">{c}</text>'
+        f'<text x="-0.2" y="{i + 0.8}">{c}</text><text transform="translate({i + 0.8} {below}">{c}</text>'
         for i, c in enumerate(labels)
     )
     shown = []
@@ -136,7 +140,7 @@ def attention(told: Thoughts | None) -> str:
             name = f"block {block}, head {head}"
             last = labels[int(weights[-1].argmax())]
             alt = f"attention of {name}: the last position looks most at {last}"
-            box = f"-1.2 0 {size + 1.2} {size + 1.2}"
+            box = f"{-margin} 0 {size + margin} {size + margin}"
             shown.append(
                 f'<div><small>{name}</small><svg viewBox="{box}" role="img" aria-label="{alt}">'
                 f'<image width="{size}" height="{size}" href="{_pixels(weights)}"/>{beside}</svg></div>'
