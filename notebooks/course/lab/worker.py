@@ -33,10 +33,7 @@ def reason_for(error: Exception) -> str:
     """Why a run failed, in one plain sentence."""
     if isinstance(error, UserError):
         return str(error)
-    if is_out_of_memory(error):
-        return OUT_OF_MEMORY
-    said = first_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {first_line(error)}"
 
 
 class Worker:
