@@ -2,11 +2,13 @@
 
 import difflib
 import html
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import anywidget
 import ipywidgets as widgets
@@ -35,27 +37,19 @@ _RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
     "muon_lr": (1e-4, 1.0, None),
     "train_fraction": (1e-3, 1.0, None),
 }
-ARGUMENTS = {  # of a lab, beside its settings: their type, and what to give
-    "menus": (Mapping, "names and their choices, such as {'take out': ['nothing', 'attention']}"),
-    "prediction": (Prediction, "a Prediction, such as lesson.predict_block_size"),
-    "title": (str, "a text"),
-    "loss_range": (tuple | list, "the lowest and the highest loss, such as (1, 5)"),
-    "sequences_per_step": (int, "a whole number"),
-    "texts": (bool, "True or False; a text of your own is dataset"),
-    "maps": (bool, "True or False"),
-}
 
 
-def check(**arguments: Any) -> None:
-    """Refuse an argument of another type.
+def check_keywords(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse a keyword of another type than the signature of `function` has.
 
     Raises:
-        UsageError: with what to give instead.
+        UsageError: with what is allowed.
     """
-    for name, value in arguments.items():
-        kind, allowed = ARGUMENTS[name]
-        if not isinstance(value, kind | None):
-            raise UsageError(f"{name} = {value!r}: give {allowed}")
+    for name, parameter in inspect.signature(function).parameters.items():
+        kinds = [get_origin(kind) or kind for kind in get_args(parameter.annotation) or [parameter.annotation]]
+        if parameter.kind is parameter.KEYWORD_ONLY and not isinstance(given[name], tuple(kinds)):
+            allowed = re.sub(r"[\w.]+\.", "", inspect.formatannotation(parameter.annotation))
+            raise UsageError(f"{name} = {given[name]!r}: must be {allowed}")
 
 
 def make_control(name: str, value: Any, divides: int | None = None) -> widgets.Widget:

@@ -20,7 +20,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import ABOUT, PAIR, beyond, check, did_you_mean, make_control
+from course.lab.controls import ABOUT, PAIR, beyond, check_keywords, did_you_mean, make_control
 from course.lab.curves import LivePlot, alt_text
 from course.lab.observe import sample_is_due, think, write_sample
 from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
@@ -95,8 +95,7 @@ class Lab:
         maps: bool = False,
         **settings: Any,
     ):
-        check(menus=menus, prediction=prediction, title=title, loss_range=loss_range, texts=texts, maps=maps)
-        check(sequences_per_step=sequences_per_step)
+        check_keywords(Lab.__init__, locals())
         known = list(ABOUT)
         for name in (*sliders, *settings):
             if name not in known:

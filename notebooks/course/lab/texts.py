@@ -10,7 +10,7 @@ from pathlib import Path
 
 from course.plays import open_plays
 from gptlib.dataset import COURSE_DATA, Dataset
-from gptlib.errors import UsageError, UserError
+from gptlib.errors import UserError
 
 PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
@@ -35,8 +35,6 @@ def open_text(source: Dataset | str | Path) -> Text:
     """
     if isinstance(source, Dataset):
         return Text(source, _called(source.meta.get("source", "")) or "a text")
-    if not isinstance(source, (str, Path)):
-        raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
     path = Path(os.path.expanduser(source))
     if os.path.isfile(path):  # which a text of any length may be asked
         try:
