@@ -58,8 +58,7 @@ def test_the_plain_lab_runs_live(tiny, dataset):
     shape = {name: getattr(tiny(), name) for name in ("block_size", "n_layer", "n_head", "n_embd", "batch_size")}
     lab = figures.PlainLab("learning_rate", dataset=dataset, title="live", learning_rate=0.1, max_iters=12, **shape)
     lab.start()
-    for thread in lab._worker.threads:
-        thread.join()
+    lab.wait()
     assert lab.runs[0].step == 12
 
 

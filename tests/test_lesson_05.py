@@ -65,12 +65,8 @@ def test_the_museums_figure_says_what_it_shows():
     ("moves", "want"),
     [
         ([("batch_size", 8)], (8, 4)),
-        ([("batch_size", 9)], (8, 4)),
-        ([("batch_size", 31)], (16, 2)),  # from 32 an arrow key to the left
-        ([("batch_size", 8), ("batch_size", 9)], (16, 2)),  # from 8 one to the right
-        ([("batch_size", 64)], (32, 1)),
         ([("gradient_accumulation_steps", 32)], (1, 32)),
-        ([("gradient_accumulation_steps", 2), ("gradient_accumulation_steps", 3)], (8, 4)),
+        ([("batch_size", 8), ("gradient_accumulation_steps", 2)], (16, 2)),
     ],
 )
 def test_the_labs_two_sliders_keep_their_product(dataset, moves, want):
@@ -80,6 +76,7 @@ def test_the_labs_two_sliders_keep_their_product(dataset, moves, want):
     for name, value in moves:
         lab.sliders[name].value = value
     assert tuple(lab.sliders[name].value for name in pair) == want
+    assert list(lab.sliders["batch_size"].options) == [1, 2, 4, 8, 16, 32]
 
 
 def test_what_the_lesson_counts_is_what_step_costs_counts(parts):

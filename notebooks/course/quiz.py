@@ -86,7 +86,7 @@ class Quiz(Shown):
         """The questions as widgets, nothing chosen yet."""
         import ipywidgets
 
-        from course.lab.page import Page
+        from course.lab.controls import Page
 
         score = ipywidgets.HTML()
         radios, rows = [], []

@@ -219,7 +219,7 @@ def test_live_lab(lesson, tmp_path, record_property):
     # Stop: it is over, and nothing more is drawn.
     lesson.press("Stop")
     record_property("Stop", lesson.wait_for_status("stopped"))
-    lesson.run_new_cell("lab.wait(10); print('goes on', lab._worker.alive)")
+    lesson.run_new_cell("lab.wait(10); print('goes on', lab._worker.thread.is_alive())")
     lesson.page.locator(".jp-OutputArea-output", has_text="goes on False").wait_for()
     assert lesson.status().startswith("stopped")
 

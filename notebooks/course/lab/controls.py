@@ -2,11 +2,15 @@
 
 import difflib
 import html
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
+import anywidget
 import ipywidgets as widgets
 
 from course.prediction import Prediction
@@ -35,28 +39,45 @@ _RANGES = {  # lowest, highest, step; None: on a scale of powers of ten
 }
 
 
-def make_control(name: str, value: Any) -> widgets.Widget:
+def check_keywords(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse a keyword of another type than the signature of `function` has.
+
+    Raises:
+        UsageError: with what is allowed.
+    """
+    for name, parameter in inspect.signature(function).parameters.items():
+        kinds = [get_origin(kind) or kind for kind in get_args(parameter.annotation) or [parameter.annotation]]
+        if parameter.kind is parameter.KEYWORD_ONLY and not isinstance(given[name], tuple(kinds)):
+            allowed = re.sub(r"[\w.]+\.", "", inspect.formatannotation(parameter.annotation))
+            raise UsageError(f"{name} = {given[name]!r}: must be {allowed}")
+
+
+def make_control(name: str, value: Any, divides: int | None = None) -> widgets.Widget:
     """The control of one setting: a slider, moved by mouse or arrow keys or set by typing its number, or a menu.
 
-    It reaches whatever value it is given.
+    It reaches whatever value it is given; with `divides` it has only the divisors of that number.
 
     Raises:
         UsageError: there is no control for it.
     """
-    common = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
+    common: dict[str, Any] = {"value": value, "description": name, "tooltip": f"{name}: {ABOUT[name]['doc']}"}
     if choices := ABOUT[name]["choices"]:
         options = [choice for choice in choices if choice != "auto" or value == "auto"]
-        return lay_out(widgets.Dropdown(options=options, **common))
+        return widgets.Dropdown(options=options, **common)
+    common["continuous_update"] = False
+    if divides:
+        if divides % value:
+            raise UsageError(f"{name} = {value}: must divide sequences_per_step = {divides}")
+        return widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
     if name not in _RANGES:
         raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")
     low, high, step = _RANGES[name]
     low, high = min(low, value), max(high, value)
-    common["continuous_update"] = False
     if step is None:  # three digits, as everywhere: what is typed is what is read
         log = {"min": math.log10(low), "max": math.log10(high), "step": 0.25, "readout_format": ".3"}
-        return lay_out(widgets.FloatLogSlider(**log, **common))
+        return widgets.FloatLogSlider(**log, **common)
     kind = widgets.IntSlider if isinstance(low, int) else widgets.FloatSlider
-    return lay_out(kind(min=low, max=high, step=step, **common))
+    return kind(min=low, max=high, step=step, **common)
 
 
 def beyond(name: str, value: Any) -> str:
@@ -73,30 +94,18 @@ def did_you_mean(name: Any, known: list[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 
-def lay_out(control: widgets.Widget) -> widgets.Widget:
-    """As wide as its column; page.css does the rest."""
-    control.style.description_width = "auto"
-    control.layout.width = "auto"
-    return control
-
-
-def keep_product(sliders: Mapping[str, widgets.Widget], product: int, name: str, old: int, new: int) -> None:
-    """After `name` was moved: set it and its partner to a pair whose product is `product`.
-
-    The pair is the nearest, but onwards, so that an arrow key always gets away.
-    """
-    if name not in PAIR:
-        return
-    this, other = sliders[name], sliders[PAIR[1 - PAIR.index(name)]]
-    if new * other.value == product:
-        return
-    divisors = [n for n in range(this.min, this.max + 1) if product % n == 0 and product // n <= other.max]
-    onwards = [n for n in divisors if (n - old) * (new - old) > 0]
-    this.value = min(onwards or [old], key=lambda n: abs(n - new))
-    other.value = product // this.value
-
-
 # --- what labs and explorers are made of ----------------------------------------------------------------
+
+
+class Page(anywidget.AnyWidget):
+    """An invisible widget that gives the controls around it, in a box of the class `gptlib-named`, accessible names.
+
+    ipywidgets 8 gives the handle of a slider, its number and a group of radio buttons no name; here they get that of
+    their description, or else of their tooltip. It also keeps the notebook's shortcuts away from them: an arrow key
+    moves a choice, and not to the next cell.
+    """
+
+    _esm, _css = Path(__file__).with_name("page.js"), Path(__file__).with_name("page.css")
 
 
 class Question:
@@ -117,7 +126,7 @@ class Question:
 
 def button(name: str, tooltip: str, action: Callable[[], None]) -> widgets.Button:
     """A button that does one thing."""
-    made = widgets.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
+    made = widgets.Button(description=name, tooltip=tooltip)
     made.on_click(lambda _: action())
     return made
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from course.figures import COLORS, GREY, drawing, encode, new_figure, tidy
 from course.lab.runs import X_AXES, Run, along, distinctions, end_of, in_words
@@ -18,7 +17,7 @@ from course.landmarks import draw_landmarks
 MARKERS = "osD^v"
 DASHES = ("--", (0, (1, 1)), "-.", (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 SIZE = (5.7, 3.15)  # inches
-MARGINS = (0.092, 0.145, 0.8, 0.875)  # left, bottom, right, top, as fractions of it; labels on the right
+MARGINS = {"left": 0.092, "bottom": 0.145, "right": 0.8, "top": 0.875}  # fractions of it; labels on the right
 LABEL = 19  # letters on the right, beside the end of a curve
 ROOM = 1.3  # an axis of seconds grows by this factor, where a run takes longer than expected
 ABOVE = 0.2  # an untrained model is that much worse than guessing
@@ -41,7 +40,7 @@ def draw_run(ax: Axes, run: Run, x_axis: str = "steps") -> list[Artist]:
         artists += ax.plot(evaluated_at[1:], means[1:], color=color, lw=1.2, ls=DASHES[slot], alpha=0.6)
         bars = {"color": color, "ls": "", "marker": marker, "ms": 4, "elinewidth": 1.3, "capsize": 2}
         points = ax.errorbar(evaluated_at, means, errors, **bars)
-        artists += [points.lines[0], *points.lines[1], *points.lines[2]]
+        artists += points.get_children()
     for step, settings in run.marks.items():
         words = "\n".join(in_words({name: value}) for name, value in settings.items())
         seconds = np.interp(step, [0, *run.steps], [0.0, *run.clock])
@@ -98,23 +97,17 @@ def x_range(runs: Sequence[Run], x_axis: str) -> tuple[float, float]:
 
 
 def y_range(runs: Sequence[Run], landmarks: Mapping[str, float]) -> tuple[float, float]:
-    """The loss axis: from above guessing down to below letter pairs, and wherever the curves go, in steps of a half."""
-    guess = max(landmarks.values(), default=0.0)
-    lowest, highest = min(landmarks.values(), default=math.inf) - 0.5, guess + (ABOVE if guess else 0.0)
-    for run in runs:
-        losses = [*run.losses, *(e.val.mean for e in run.evaluations)]
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        if finite:
-            lowest, highest = min(lowest, min(finite)), max(highest, min(max(finite), 3 * (guess or max(finite))))
-    if not math.isfinite(lowest):
-        return 0.0, 5.0
-    return max(0.0, math.floor(2 * (lowest - 0.05)) / 2), (math.floor(4 * (highest + 0.05)) + 1) / 4
+    """The loss axis: from above guessing down to below letter pairs, and wherever curves go that do not diverge."""
+    guess, best = max(landmarks.values()), min(landmarks.values())
+    losses = [loss for run in runs for loss in (*run.losses, *(e.val.mean for e in run.evaluations))]
+    within = [best - 0.5, guess + ABOVE, *(loss for loss in losses if loss < 3 * guess)]
+    return max(0.0, math.floor(2 * (min(within) - 0.05)) / 2), (math.floor(4 * (max(within) + 0.05)) + 1) / 4
 
 
 def prepare_axes(ax: Axes, across: tuple[float, float], up: tuple[float, float], x_axis: str, unit: str) -> None:
     """Fix the axes, so that what is drawn first stays where it is; `unit` is what a token is."""
     ax.locator_params(axis="x", nbins=6)  # long numbers
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+    ax.xaxis.set_major_formatter("{x:,.10g}")
     ax.set(xlim=across, ylim=up, xlabel=X_AXES[x_axis].format(unit=unit), ylabel=f"loss (nats per {unit})")
     ax.tick_params(labelsize=9)
 
@@ -125,20 +118,14 @@ def alt_text(runs: Sequence[Run], title: str, x_axis: str) -> str:
     return f"{title} against {x_axis}. {told or 'No run yet.'}"
 
 
-def entitle(ax: Axes, title: str) -> None:
-    """The title and how to read the curves, above the axes but not a part of them."""
-    where = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False, "parse_math": False}
-    ax.annotate(CAPTION, (0, 1), xytext=(0, 5), **where, fontsize=8, color=GREY)
-    ax.annotate(title, (0, 1), xytext=(0, 17), **where, fontsize=10.5)
-
-
 class LivePlot:
     """PNG frames of growing runs. What stays the same from one frame to the next is kept as pixels."""
 
     def __init__(self):
         self._key: object = None
-        self._figure, _ = new_figure(*SIZE)  # one for all frames: a new one each time would leave memory behind
+        self._figure, self._ax = new_figure(*SIZE)  # for all frames: a new one each time would leave memory behind
         self._figure.set_layout_engine(None)  # to find the margins takes time
+        self._figure.subplots_adjust(**MARGINS)
 
     def frame(
         self,
@@ -155,12 +142,11 @@ class LivePlot:
         key = (axes, title, tuple(landmarks.items()), [(id(run), run.step, run.look.slot) for run in still])
         with drawing:
             if key != self._key:
-                self._figure.clear()
-                left, bottom, right, top = MARGINS
-                self._ax = self._figure.add_axes((left, bottom, right - left, top - bottom))
+                self._ax.clear()
                 tidy(self._ax)
                 prepare_axes(self._ax, *axes)
-                entitle(self._ax, title)
+                self._ax.set_title(title, loc="left", fontsize=10.5, y=1, pad=17, parse_math=False)
+                self._ax.text(0, 1.03, CAPTION, transform=self._ax.transAxes, fontsize=8, color=GREY)
                 draw_landmarks(self._ax, landmarks)
                 for run in still:
                     draw_run(self._ax, run, x_axis)

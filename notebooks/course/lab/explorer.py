@@ -7,8 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from course.figures import Picture, as_html
-from course.lab.controls import Question, lay_out, part, show
-from course.lab.page import Page
+from course.lab.controls import Page, Question, part, show
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.errors import UserError
@@ -39,7 +38,7 @@ class Explorer:
             control.description = control.description or key
             if hasattr(control, "continuous_update"):
                 control.continuous_update = False
-            lay_out(control).observe(lambda _: self.update(), names="value")
+            control.observe(lambda _: self.update(), names="value")
         self.output, self.status = part("picture"), part("heard")
         self.shown = widgets.VBox([*controls.values(), self.status, self.output])
         self.ask = prediction and Question(prediction, self._answered)
@@ -54,22 +53,17 @@ class Explorer:
         show(self.shown, True)
         show(self.ask.skip_button, False)
 
-    def values(self) -> dict[str, Any]:
-        """What the controls say now."""
-        return {name: control.value for name, control in self.controls.items()}
-
     def update(self) -> None:
-        """Draw again; an error that the learner can mend stands in the status line."""
+        """Draw again; the status line has the alt text of a picture, or an error that the learner can mend."""
+        said = ""
         try:
-            result = self.draw(**self.values())
+            drawn = self.draw(**{name: control.value for name, control in self.controls.items()})
+            if isinstance(drawn, Picture):
+                said, drawn = drawn.alt, as_html(drawn.png, drawn.alt, drawn.width)
+            self.output.value = drawn
         except UserError as error:
-            self._say(str(error))
-            return
-        self.output.value = as_html(result.png, result.alt, result.width) if isinstance(result, Picture) else result
-        self._say(result.alt if isinstance(result, Picture) else "")
-
-    def _say(self, text: str) -> None:
-        self.status.value = f"<small>{html.escape(text)}</small>"
+            said = str(error)
+        self.status.value = f"<small>{html.escape(said)}</small>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """The widgets where widgets are shown; elsewhere a line that says what would be here."""

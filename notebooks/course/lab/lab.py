@@ -1,6 +1,6 @@
 """The live lab: sliders, a prediction, Run, Pause and Stop, and the curves of the last runs.
 
-All goes one way. A worker puts the events of a `Trainer` onto a queue; `_follow` takes them into a `Run`; `state()`
+All goes one way. A worker puts the events of a `Trainer` onto a queue; `_take` takes them into a `Run`; `state()`
 says what is to be seen, and the view renders that. `run()` does the same in the cell, without a thread.
 """
 
@@ -9,35 +9,38 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
 import torch
+import traitlets
+from IPython import get_ipython
 from IPython.display import display
 
 from course.figures import as_html
-from course.lab.controls import ABOUT, beyond, did_you_mean, keep_product, lay_out, make_control
+from course.lab.controls import ABOUT, PAIR, beyond, check_keywords, did_you_mean, make_control
 from course.lab.curves import LivePlot, alt_text
-from course.lab.observe import LAST_SAMPLE_SECONDS, SAMPLE_SECONDS, sample_is_due, think, write_sample
-from course.lab.page import current_cell
-from course.lab.runs import DIVERGED, FAILED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
+from course.lab.observe import sample_is_due, think, write_sample
+from course.lab.runs import DIVERGED, FINISHED, KEPT_RUNS, PAUSED, STOPPED, Look, Run, Status, add_run, in_words
 from course.lab.table import command
 from course.lab.texts import Text, choices, open_pasted, open_text, warning
 from course.lab.view import LabView, State, close
-from course.lab.worker import Worker, reason_for
+from course.lab.worker import Worker
 from course.landmarks import landmarks
 from course.prediction import Prediction
 from course.shown import in_place_of, widgets_only
 from gptlib.config import TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.errors import UsageError, UserError
-from gptlib.events import Evaluation, TrainStep
+from gptlib.events import Evaluation, Heartbeat
 from gptlib.trainer import Trainer
 
 # Settings that act at once in a run that goes on; the learning rate only under AdamW, whose rate it is.
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
 DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
+LINE = 16  # letters of the first line for "What it thinks": so many can be read beside an attention map
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 4.5 s of one core: validation loss 1.97 (EXPERIMENTS.md). Small, and still a GPT in every part.
 DEFAULTS = {"n_layer": 2, "n_embd": 64, "block_size": 32, "batch_size": 32, "max_iters": 250, "schedule": "linear"}
@@ -52,6 +55,12 @@ def defaults(names: Iterable[str]) -> dict[str, Any]:
     return DEFAULTS | (ADAMW if "learning_rate" in names and "optimizer" not in names else {})
 
 
+def current_cell() -> str:
+    """The id of the notebook cell that runs now; '' where there is none."""
+    parent = getattr(get_ipython(), "get_parent", dict)()
+    return parent.get("metadata", {}).get("cellId", "")
+
+
 class Lab:
     """A live training run with sliders, as the result of a notebook cell.
 
@@ -64,8 +73,7 @@ class Lab:
         prediction: asked first; Run waits for an answer, or for Skip.
         title: stands over the plot; says which text it is if None.
         loss_range: the y axis; if None it begins above guessing and follows the curves.
-        sequences_per_step: if given, batch_size x gradient_accumulation_steps stays at it: moving the
-            slider of one moves the other.
+        sequences_per_step: batch_size x gradient_accumulation_steps, two more sliders: moving one moves the other.
         texts: whether the learner chooses the text, or pastes one.
         maps: whether "What it thinks" is open from the start, and shows attention maps too.
         settings: any setting of `TrainConfig` that differs from `defaults`.
@@ -89,40 +97,37 @@ class Lab:
         maps: bool = False,
         **settings: Any,
     ):
+        check_keywords(Lab.__init__, locals())
         known = list(ABOUT)
         for name in (*sliders, *settings):
             if name not in known:
                 raise UsageError(f"no setting {name!r}; {did_you_mean(name, known)}")
-        if not isinstance(prediction, Prediction | None):
-            raise UsageError(f"prediction = {prediction!r}: give a Prediction, such as lesson.predict_block_size")
         base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
         # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
-        self.prediction, self.loss_range, self.maps, self._title = prediction, loss_range, maps, title
-        self.sequences_per_step = sequences_per_step
+        self.prediction, self.loss_range, self._title = prediction, loss_range, title
         self.runs: list[Run] = []
-        self.x_axis = "steps"
-        self.chosen = ""  # the learner's prediction
-        self.locked = prediction is not None  # until it is answered or skipped
+        self.chosen: str | None = None if prediction else ""  # the learner's prediction; None: not yet asked
         self._picture = (b"", "")
         self._plot, self._next_frame = LivePlot(), 0.0
         self._worker: Worker | None = None
         self._output: Any = None  # of the cell in which a run trains
-        self.sliders = {n: lay_out(widgets.Dropdown(options=of, description=n)) for n, of in (menus or {}).items()}
-        self.sliders |= {name: make_control(name, getattr(self.base, name)) for name in sliders}
+        self.sliders = {n: widgets.Dropdown(options=of, description=n) for n, of in (menus or {}).items()}
+        for name in dict.fromkeys([*sliders, *(PAIR if sequences_per_step else ())]):
+            divides = sequences_per_step if name in PAIR else None
+            self.sliders[name] = make_control(name, getattr(self.base, name), divides)
+        if sequences_per_step:
+            pair = [(self.sliders[name], "value") for name in PAIR]
+            traitlets.link(*pair, transform=[lambda n: sequences_per_step // n] * 2)
         self._first = self.settings()
         self._grown = [beyond(name, getattr(self.base, name)) for name in sliders]
-        for slider in self.sliders.values():
-            slider.observe(self._slider_moved, names="value")
-        self._open(given := open_text(dataset))
+        for name, slider in self.sliders.items():
+            slider.observe(partial(self._slider_moved, name), names="value")
+        given = open_text(dataset)
         self._choices = choices(given) if texts else {}
-        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), self.line, maps)
-        self._replace_old()
-        self.redraw()
-
-    def _replace_old(self) -> None:
-        """Running a cell twice leaves nothing behind."""
-        if cell := current_cell():
+        self.view = LabView(self, list(self.sliders.values()), prediction, list(self._choices), maps)
+        self._open(given)
+        if cell := current_cell():  # running it twice leaves nothing behind
             if old := Lab._by_cell.get(cell):
                 old.stop()
                 close(old.view.box)
@@ -131,40 +136,32 @@ class Lab:
     # --- the text -------------------------------------------------------------------------------------
 
     def _open(self, text: Text) -> None:
-        self.dataset, self._named = text.data, bool(text.name)
-        self.base = replace(self.base, dataset=text.name or self.base.dataset)
+        """Learn from this text from now on; runs on the one before leave the plot."""
+        self.stop()
+        self.runs, self.dataset, self._name = [], text.data, text.name
         self.title = self._title or f"A GPT learns {text.label}"
         self.landmarks = landmarks(text.data)
-        self.line = self._first_line()
-
-    def _first_line(self) -> str:
-        """The beginning of a line of the held-out text, the first that is whole and not short."""
-        text = self.dataset.tokenizer.decode(self.dataset.val[:400].tolist())
-        lines = [line.strip() for line in text.splitlines()[1:] if line.strip()] or [text.strip()]
-        line = next((line for line in lines if len(line) > 12), lines[0])
-        return line if len(line) <= 24 else line[:24].rsplit(" ", 1)[0]
+        held_out = text.data.tokenizer.decode(text.data.val[:400].tolist())
+        self.view.line.value = max(held_out.splitlines()[1:] or [held_out], key=len).strip()[:LINE].strip()
+        self.redraw()
 
     def open_text(self, name: str, pasted: str = "") -> None:
-        """Learn from another text: one of the choices, or the learner's own. Runs on the text before leave the plot."""
+        """Learn from another text: one of the choices, or the learner's own."""
         try:
             self._open(self._choices[name]() if name in self._choices else open_pasted(pasted))
         except UserError as error:
             self.render(str(error))
-            return
-        self.stop()
-        self.runs = []
-        self.view.line.value = self.line
-        self.redraw()
 
     # --- what is seen ---------------------------------------------------------------------------------
 
     def state(self, said: str = "") -> State:
         """What is to be seen now; what is `said` takes the place of what the run says."""
         run = self.runs[-1] if self.runs else None
-        ready = "predict first, then Run" if self.locked else "ready"
+        locked = self.chosen is None
+        ready = "predict first, then Run" if locked else "ready"
         return State(
             runs=tuple(self.runs),
-            locked=self.locked,
+            locked=locked,
             status=said or (run.summary() if run else ready),
             heard=said or (run.heard() if run else ready),
             note=" ".join(filter(None, self._notes(run))),
@@ -185,8 +182,9 @@ class Lab:
     def redraw(self) -> None:
         """Draw the runs, and show the state."""
         runs, blank = self.shown(), Run(0, self.base, {}, unit=self.dataset.tokenizer.unit)
-        png = self._plot.frame(runs or [blank], self.title, self.loss_range, self.x_axis, self.landmarks)
-        self._picture = png, alt_text(runs, self.title, self.x_axis)
+        x_axis = self.view.x_axis.value
+        png = self._plot.frame(runs or [blank], self.title, self.loss_range, x_axis, self.landmarks)
+        self._picture = png, alt_text(runs, self.title, x_axis)
         self.render()
 
     def shown(self) -> list[Run]:
@@ -204,10 +202,10 @@ class Lab:
             yield f"The plot keeps the last {KEPT_RUNS} runs: run {self.runs[0].number - 1} has left it."
 
     def _command(self, run: Run) -> str:
-        if not self._named:
+        if not self._name:
             return f"run {run.number}: its text is only in this notebook, so no command repeats it"
         marked = " (settings as at its start)" if run.marks else ""
-        return f"run {run.number}: <code>{html.escape(command(run.config))}</code>{marked}"
+        return f"run {run.number}: <code>{html.escape(command(replace(run.config, dataset=self._name)))}</code>{marked}"
 
     def _verdict(self, run: Run) -> str:
         """What became of the learner's prediction, once a run has tested it."""
@@ -230,21 +228,20 @@ class Lab:
         config = replace(self.base, **{name: value for name, value in own.items() if name in ABOUT})
         if config.optimizer == "muon" and "muon_lr" not in own:  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * config.learning_rate / self.base.learning_rate)
-        return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen))
+        return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen or ""))
 
     def start(self, stepping: bool = False) -> None:
         """Begin a run with the settings of the sliders; one that still goes on is stopped first."""
         try:
             if "google.colab" in sys.modules:
-                self.run()
-                return
+                return self.run()
             run = self._begin()
         except UserError as error:  # the settings do not go together
             self.render(str(error))
             return
-        worker = self._worker = Worker(self._events(run))
-        worker.tell(stepping=stepping)
-        worker.start(lambda: self._follow(run, worker))
+        self._worker = Worker(run, self._events(run))
+        self._worker.stepping = stepping
+        self._worker.start(partial(self._take, run))
 
     def _begin(self) -> Run:
         """A new run, last in the list."""
@@ -275,63 +272,44 @@ class Lab:
 
     def stop(self) -> None:
         """End the run, if there is one. The page says so at once; the thread ends after the step that it is in."""
-        if self.running:
-            self.runs[-1].status = STOPPED
-            if self._worker:
-                self._worker.tell(stopped=True)
+        if self.running and self._worker:
+            self._worker.stop()
             self.render()
 
     def wait(self, seconds: float | None = None) -> None:
         """Until the run is over and shown, but for `seconds` at most."""
         if self._worker:
-            self._worker.join(seconds)
-
-    def reset(self) -> None:
-        """Back to the first settings, with no run and an empty plot."""
-        self.stop()
-        self.runs = []
-        for name, value in self._first.items():
-            self.sliders[name].value = value
-        self.redraw()
+            self._worker.thread.join(seconds)
 
     def predict(self, choice: str = "") -> None:
         """The learner's prediction for the runs to come; "" for none."""
-        self.chosen, self.locked = choice, False
+        self.chosen = choice
         self.render()
 
-    def _slider_moved(self, change: dict[str, Any]) -> None:
+    def _slider_moved(self, name: str, change: dict[str, Any]) -> None:
         """A setting that may change during a run takes effect at once, and the plot marks where."""
-        name = next(name for name, slider in self.sliders.items() if slider is change["owner"])
-        if self.sequences_per_step is not None:
-            keep_product(self.sliders, self.sequences_per_step, name, change["old"], change["new"])
         run = self.runs[-1] if self.running else None
         if run and run.trainer and name in CHANGEABLE and (name, run.config.optimizer) != ("learning_rate", "muon"):
             run.trainer.config = replace(run.trainer.config, **{name: change["new"]})
             run.mark(name, change["new"])
         self.render()
 
-    def think(self, line: str) -> None:
-        """Tell what is expected after this line, from now on; while a thread trains, that one will."""
-        self.line = line
+    def think(self) -> None:
+        """Tell what is expected after the line that was typed; while a thread trains, that one will."""
         run = self.runs[-1] if self.runs else None
-        if run and (run.status == PAUSED or not (self._worker and self._worker.alive)):
+        if run and (run.status == PAUSED or not (self._worker and self._worker.thread.is_alive())):
             self._think(run)
             self.render()
 
     def _think(self, run: Run) -> None:
         if trainer := run.trainer:  # else it has not begun, or another run followed
-            run.thoughts = think(trainer.model, trainer.dataset, self.line, trainer.step, self.maps)
+            run.thoughts = think(trainer.model, trainer.dataset, self.view.line.value, trainer.step)
 
     def delete(self, run: Run) -> None:
         """Forget a run; if it still goes on, it is stopped."""
         if run is self.runs[-1]:
             self.stop()
         self.runs = [other for other in self.runs if other is not run]
-        self.redraw()
-
-    def compare(self, x_axis: str) -> None:
-        """Draw the runs against other x axes."""
-        self.x_axis = x_axis
         self.redraw()
 
     # --- a run ------------------------------------------------------------------------------------------------
@@ -346,38 +324,27 @@ class Lab:
         sampled, line = -1, None
         for event in trainer:
             yield event
-            if not isinstance(event, TrainStep | Evaluation):
+            if isinstance(event, Heartbeat):  # the first evaluation is not made yet: nothing may delay it
                 continue
-            step, last = trainer.step, run.config.max_iters
             try:
-                if step != sampled and sample_is_due(step, last):
-                    sampled, seconds = step, LAST_SAMPLE_SECONDS if step == last else SAMPLE_SECONDS
-                    yield write_sample(trainer.model, trainer.dataset, step, run.config.seed, seconds)
-                if isinstance(event, Evaluation) or line != self.line:
-                    line = self.line
-                    yield think(trainer.model, trainer.dataset, line, step, self.maps)
+                if trainer.step != sampled and sample_is_due(trainer.step, run.config.max_iters):
+                    sampled = trainer.step
+                    yield write_sample(trainer.model, trainer.dataset, sampled, run.config.seed)
+                if isinstance(event, Evaluation) or line != self.view.line.value:
+                    line = self.view.line.value
+                    yield think(trainer.model, trainer.dataset, line, trainer.step)
             except RuntimeError:  # a model whose numbers are not finite has no next token
                 pass
-
-    def _follow(self, run: Run, worker: Worker) -> None:
-        """Take in what a run says, until it is over."""
-        for event in worker:
-            self._take(run, event)
-            if run.over:
-                worker.tell(stopped=True)
 
     def _take(self, run: Run, event: Any) -> None:
         """Take in an event; draw now if it matters, or if it is time to."""
         run.consume(event)
-        matters = isinstance(event, Status)
-        if matters and event.over and run.thoughts and run.status in (FINISHED, STOPPED):
+        if event == Status(STOPPED) and run.status in (FINISHED, STOPPED):  # nothing computes any more
             self._think(run)
-        first = isinstance(event, Evaluation) and len(run.evaluations) == 1
         now = time.perf_counter()
-        if matters or first or (run.evaluations and now >= self._next_frame):
+        if isinstance(event, Status) or (run.evaluations and now >= self._next_frame):
             self.redraw()
             cost = time.perf_counter() - now
-            run.drawing += cost
             self._next_frame = now + cost + max(SHORTEST_PAUSE, cost / DRAWING_SHARE)
 
     def run(self) -> None:
@@ -386,18 +353,9 @@ class Lab:
         For places where widgets cannot follow a thread, such as Colab, where Run does this too. (Tried in JupyterLab,
         with ipywidgets 7.7 and without a page; Colab itself was not tried.)
         """
-        run, self._worker, end = self._begin(), None, Status(STOPPED)
+        run, self._worker = self._begin(), None
         self._output = display({"text/plain": "a live run"}, raw=True, display_id=True)
-        try:
-            for event in self._events(run):
-                self._take(run, event)
-                if run.status == DIVERGED:
-                    break
-        except KeyboardInterrupt:
-            pass
-        except Exception as error:
-            end = Status(FAILED, reason_for(error))
-        self._take(run, end)
+        Worker(run, self._events(run)).work(partial(self._take, run))
         self._output = None
 
     def __repr__(self) -> str:

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from course.lab.runs import Sample, Thoughts
 from gptlib.dataset import Dataset
-from gptlib.model import GPT, naive_attention
+from gptlib.model import GPT
 from gptlib.sampling import generate
 
-FEWEST, MOST = 24, 300  # tokens of a sample
+SAMPLE = 200  # tokens
 TEMPERATURE = 0.8
-SAMPLE_SECONDS, LAST_SAMPLE_SECONDS = 0.06, 0.3  # at most, unless that is not enough for the fewest
 LIKELIEST = 10
 
 
@@ -24,61 +23,52 @@ def sample_is_due(step: int, last: int) -> bool:
     return step in (0, last) or (step >= 10 and step in (power, 3 * power))
 
 
-def write_sample(model: GPT, dataset: Dataset, step: int, seed: int, seconds: float = SAMPLE_SECONDS) -> Sample:
-    """What the model writes after the first token of the held-out text: as much as `seconds` allow.
+def write_sample(model: GPT, dataset: Dataset, step: int, seed: int) -> Sample:
+    """What the model writes after the first token of the held-out text.
 
     It draws from a source of random numbers of its own, so training continues as if nothing had been written.
     """
     started = time.perf_counter()
     generator = torch.Generator(model.device).manual_seed(seed)
-    prompt = torch.from_numpy(np.asarray(dataset.val[:1]).astype("int64"))[None]
-    tokens: list[int] = []
-    for token in generate(model, prompt, MOST, temperature=TEMPERATURE, generator=generator):
-        tokens.append(token.item())
-        if len(tokens) >= FEWEST and time.perf_counter() > started + seconds:
-            break
-    return Sample(step, dataset.tokenizer.decode(tokens), time.perf_counter() - started)
+    prompt = torch.tensor([dataset.val[:1].tolist()])
+    written = generate(model, prompt, SAMPLE, temperature=TEMPERATURE, generator=generator)
+    text = dataset.tokenizer.decode([token.item() for token in written])
+    return Sample(step, text, time.perf_counter() - started)
 
 
-def think(model: GPT, dataset: Dataset, line: str, step: int, maps: bool = False) -> Thoughts:
-    """The likeliest next tokens after a line; with `maps` where each position of it looks, in each head.
+def think(model: GPT, dataset: Dataset, line: str, step: int) -> Thoughts:
+    """The likeliest next tokens after a line, and where each position of it looks, in each head.
 
     Characters that the text does not have are left out.
     """
-    started = time.perf_counter()
-    known = getattr(dataset.tokenizer, "chars", None)
-    kept = line if known is None else "".join(c for c in line if c in known)
-    tokens = dataset.tokenizer.encode(kept)[-model.config.block_size :]
-    if not len(tokens):
-        return Thoughts(step, line, (), time.perf_counter() - started)
-    idx = torch.from_numpy(np.asarray(tokens).astype("int64"))[None].to(model.device)
-    found: list[np.ndarray] = []
-    was_training = model.training
+    started, decode = time.perf_counter(), dataset.tokenizer.decode
+    known = getattr(dataset.tokenizer, "chars", line)
+    tokens = dataset.tokenizer.encode("".join(c for c in line if c in known))[-model.config.block_size :].tolist()
+    if not tokens:
+        return Thoughts(step, line)
+    maps: list[np.ndarray] = []
+    was_training, attends = model.training, [block.attn.attend for block in model.h]
     model.eval()
-    before = [block.attn.attend for block in model.h]
-    if maps:
-        for block in model.h:
-            block.attn.attend = recorder(found)
+    for block in model.h:
+        block.attn.attend = recording(block.attn.attend, maps)
     try:
         with torch.no_grad():
-            probabilities = model(idx)[0][0, -1].float().softmax(0)
+            probabilities = model(torch.tensor([tokens], device=model.device))[0][0, -1].float().softmax(0)
     finally:
         model.train(was_training)
-        for block, attend in zip(model.h, before, strict=True):
+        for block, attend in zip(model.h, attends, strict=True):
             block.attn.attend = attend
     best = probabilities.topk(min(LIKELIEST, len(probabilities)))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    told = tuple((dataset.tokenizer.decode([token]), p) for token, p in pairs)
-    labels = tuple(dataset.tokenizer.decode([token]) for token in tokens)
-    return Thoughts(step, line, told, time.perf_counter() - started, tuple(found), labels)
+    told = [(decode([token]), p) for token, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+    return Thoughts(step, line, told, [decode([token]) for token in tokens], maps, time.perf_counter() - started)
 
 
-def recorder(found: list[np.ndarray]) -> Callable[..., Tensor]:
-    """Attention that also keeps its weights, (heads, T, T): they are how it averages the rows of the identity."""
+def recording(attend: Callable[..., Tensor], maps: list[np.ndarray]) -> Callable[..., Tensor]:
+    """The same attention, which also keeps its weights, (heads, T, T): what it makes of the identity."""
 
-    def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        weights = naive_attention(q, k, torch.eye(q.size(2), dtype=q.dtype, device=q.device))
-        found.append(weights[0].float().cpu().numpy())
-        return weights @ v
+    def attend_and_keep(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+        identity = torch.eye(q.size(2), dtype=q.dtype, device=q.device).expand(*q.shape[:2], -1, -1)
+        maps.append(attend(q, k, identity)[0].float().cpu().numpy())
+        return attend(q, k, v, dropout)
 
-    return attend
+    return attend_and_keep

@@ -16,7 +16,7 @@ function name(root) {
       for (const radio of control.querySelectorAll("input")) set(radio, "name", groupOf(control)); // arrow keys choose
     }
   }
-  // The notebook's own shortcuts stay away: else an arrow key leaves for the next cell.
+  // The notebook's own shortcuts stay away, which look at the focused element alone: else an arrow key leaves the cell.
   for (const node of root.querySelectorAll("input, select, button, [role=slider]")) {
     set(node, "data-lm-suppress-shortcuts", "true");
   }

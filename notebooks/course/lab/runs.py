@@ -40,23 +40,18 @@ class Thoughts:
 
     step: int
     line: str
-    tokens: tuple[tuple[str, float], ...]  # with their probabilities, likeliest first
-    seconds: float
-    maps: tuple[np.ndarray, ...] = ()  # one for each block: (heads, T, T)
-    labels: tuple[str, ...] = ()  # the tokens of the line
+    likeliest: Sequence[tuple[str, float]] = ()  # tokens with their probabilities
+    tokens: Sequence[str] = ()  # of the line
+    maps: Sequence[np.ndarray] = ()  # one for each block: (heads, T, T)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Status:
-    """The run pauses, goes on, or has ended: stopped, or failed for this reason. After the end nothing more comes."""
+    """The run pauses, goes on, or has ended: stopped, or failed for this reason."""
 
     status: str
     reason: str = ""
-
-    @property
-    def over(self) -> bool:
-        """Whether this is the end."""
-        return self.status in (STOPPED, FAILED)
 
 
 @dataclass
@@ -86,7 +81,6 @@ class Run:
     evaluation_clock: list[float] = field(default_factory=list)
     marks: dict[int, dict[str, Any]] = field(default_factory=dict)  # settings changed during the run: step -> values
     spent: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "evaluating": 0.0, "samples": 0.0})
-    drawing: float = 0.0  # seconds that its pictures took, beside the run
     unit: str = "character"  # what a token is
     samples: list[Sample] = field(default_factory=list)
     thoughts: Thoughts | None = None
@@ -138,12 +132,7 @@ class Run:
 
     def mark(self, name: str, value: Any) -> None:
         """A setting got a new value at this step; of several at one step the last one counts."""
-        here = self.marks.pop(self.step, {})
-        here.pop(name, None)
-        if value != self.setting(name):
-            here[name] = value
-        if here:
-            self.marks[self.step] = here
+        self.marks.setdefault(self.step, {})[name] = value
 
     @property
     def train(self) -> Estimate | None:

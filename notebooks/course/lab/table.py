@@ -88,31 +88,27 @@ def strip(run: Run | None) -> str:
     """What the model wrote along the run, a card for each time."""
     if run is None or not run.samples:
         return ""
-    cards = "".join(
-        f'<div class="gptlib-card"><b>step {sample.step:,}</b><div class="gptlib-text">'
-        f"{html.escape(sample.text.strip())}</div></div>"
-        for sample in run.samples
-    )
+    cards = "".join(f'<div class="gptlib-card"><b>step {s.step:,}</b>{written(s)}</div>' for s in run.samples)
     label = f"what the model of run {run.number} writes"
     return f'<div class="gptlib-strip" tabindex="0" role="region" aria-label="{label}">{cards}</div>'
 
 
-def page_of(sample: Sample) -> str:
-    """One sample in full."""
-    return f'<div class="gptlib-text" style="font-size: 13px">{html.escape(sample.text.strip())}</div>'
+def written(sample: Sample) -> str:
+    """What the model wrote, each line as it is."""
+    return f'<div class="gptlib-text">{html.escape(sample.text.strip())}</div>'
 
 
 def thoughts(told: Thoughts | None, unit: str) -> str:
     """The likeliest next tokens as bars."""
     if told is None:
         return "<small>Press Run: then this shows what the model expects after your line.</small>"
-    if not told.tokens:
+    if not told.likeliest:
         return "<small>Type at least one character that the text has.</small>"
-    largest = told.tokens[0][1] or 1.0
+    largest = told.likeliest[0][1]
     bars = "".join(
         f"<code>{html.escape(_visible(token))}</code><span><i style='width: {100 * p / largest:.1f}%'></i></span>"
         f"<span>{p:.1%}</span>"
-        for token, p in told.tokens
+        for token, p in told.likeliest
     )
     line = html.escape(_visible(told.line))
     return (
@@ -129,9 +125,13 @@ def attention(told: Thoughts | None) -> str:
     """Where each position of the line looks, a map for each head: each row is a position, the darker the more."""
     if told is None or not told.maps:
         return ""
-    size, labels = len(told.labels), [html.escape(_visible(label))[:6] for label in told.labels]
+    labels = [_visible(token)[:6] for token in told.tokens]
+    size, widest = len(labels), max(map(len, labels))
+    margin = 0.5 + 0.7 * widest
+    below = f"{size + 0.9})" if widest == 1 else f"{size + 0.2}) rotate(-90)"  # single letters stand upright
+    labels = [html.escape(label) for label in labels]
     beside = "".join(
-        f'<text x="{i + 0.5}" y="{size + 0.9}">{c}</text><text x="-0.6" y="{i + 0.8}">{c}</text>'
+        f'<text x="-0.2" y="{i + 0.8}">{c}</text><text transform="translate({i + 0.8} {below}">{c}</text>'
         for i, c in enumerate(labels)
     )
     shown = []
@@ -140,7 +140,7 @@ def attention(told: Thoughts | None) -> str:
             name = f"block {block}, head {head}"
             last = labels[int(weights[-1].argmax())]
             alt = f"attention of {name}: the last position looks most at {last}"
-            box = f"-1.2 0 {size + 1.2} {size + 1.2}"
+            box = f"{-margin} 0 {size + margin} {size + margin}"
             shown.append(
                 f'<div><small>{name}</small><svg viewBox="{box}" role="img" aria-label="{alt}">'
                 f'<image width="{size}" height="{size}" href="{_pixels(weights)}"/>{beside}</svg></div>'

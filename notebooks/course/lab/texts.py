@@ -1,6 +1,7 @@
 """Any text for a lab: a dataset, the name of a prepared one, a file, or the text itself."""
 
 import json
+import os
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from course.plays import open_plays
 from gptlib.dataset import COURSE_DATA, Dataset
-from gptlib.errors import UsageError, UserError
+from gptlib.errors import UserError
 
 PLAYS = "data-by-char"  # which are downloaded at their first use
 SHORT = 20_000  # characters
@@ -34,16 +35,14 @@ def open_text(source: Dataset | str | Path) -> Text:
     """
     if isinstance(source, Dataset):
         return Text(source, _called(source.meta.get("source", "")) or "a text")
-    if not isinstance(source, (str, Path)):
-        raise UsageError(f"dataset = {source!r}: give a Dataset, the name of a prepared one, a file or a text")
-    if isinstance(source, str) and not _may_be_a_name(source):
-        return Text(_characters_of(source), "your text")
-    path = Path(source).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(source))
+    if os.path.isfile(path):  # which a text of any length may be asked
         try:
             return Text(_characters_of(path.read_text(encoding="utf-8-sig")), path.name)
         except UnicodeDecodeError:
             raise UserError(f"{path} is not a text in UTF-8; save it as one") from None
+    if "\n" in str(source) or len(str(source).encode(errors="replace")) > LONGEST_NAME:
+        return Text(_characters_of(str(source)), "your text")
     data = open_plays() if str(source) == PLAYS else Dataset.open(path)
     return Text(data, _called(data.meta.get("source", "")) or path.name, str(source))
 
@@ -57,11 +56,7 @@ def open_pasted(pasted: str) -> Text:
     path = pasted.strip()
     if not path:
         raise UserError("the box is empty; paste a text into it")
-    return open_text(path if _may_be_a_name(path) and Path(path).is_file() else pasted + "\n")
-
-
-def _may_be_a_name(text: str) -> bool:
-    return "\n" not in text and len(text.encode(errors="replace")) <= LONGEST_NAME
+    return open_text(path if os.path.isfile(path) else pasted + "\n")
 
 
 def _characters_of(text: str) -> Dataset:

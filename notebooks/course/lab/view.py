@@ -9,8 +9,7 @@ import ipywidgets as widgets
 
 from course.figures import as_html
 from course.lab import table
-from course.lab.controls import Question, box, button, lay_out, part, show
-from course.lab.page import Page
+from course.lab.controls import Page, Question, box, button, part, show
 from course.lab.runs import PAUSED, X_AXES, Run
 from course.prediction import Prediction
 
@@ -45,8 +44,7 @@ class LabView:
         controls: Sequence[widgets.Widget],
         prediction: Prediction | None = None,
         texts: Sequence[str] = (),
-        line: str = "",
-        thinking: bool = False,
+        maps: bool = False,
     ):
         self.actions, self.state = actions, State()
         self.ask = Question(prediction, actions.predict) if prediction else None
@@ -55,8 +53,7 @@ class LabView:
         self.pause_button = button("Pause", "Pause the run, or let it continue", actions.pause)
         self.step_button = button("Step", "One optimizer step, then pause", actions.step)
         self.stop_button = button("Stop", "End the run now", actions.stop)
-        self.reset_button = button("Reset", "The first settings again, and no runs", actions.reset)
-        buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button, self.reset_button]
+        buttons = [self.run_button, self.pause_button, self.step_button, self.stop_button]
         parts = map(part, ("plot", "costs", "sample", "status", "note", "unseen"))
         self.image, self.costs, self.sample, self.status, self.note, self.heard = parts
         for read in (self.note, self.heard):
@@ -69,7 +66,7 @@ class LabView:
                 box("controls", left),
                 box("plotarea", [self.image, self.costs]),
                 box("below", [self.sample]),
-                box("folds", self._folds(line, thinking)),
+                box("folds", self._folds(maps)),
             ]
         ).add_class("gptlib-grid")
         self.box = widgets.VBox([grid, Page()]).add_class("gptlib-lab").add_class("gptlib-named")
@@ -82,31 +79,29 @@ class LabView:
         """A choice of texts, and a box for one's own."""
         if not texts:
             return []
-        self.text_menu = lay_out(widgets.Dropdown(options=[*texts, OWN_TEXT], description="text"))
-        placeholder = "Paste a text, or write the path of a file"
-        self.own_text = widgets.Textarea(placeholder=placeholder, layout={"width": "auto", "height": "90px"})
+        self.text_menu = widgets.Dropdown(options=[*texts, OWN_TEXT], description="text")
+        self.own_text = widgets.Textarea(placeholder="Paste a text, or write the path of a file")
         self.own_text.tooltip = OWN_TEXT
 
         def use() -> None:
-            self.actions.open_text(OWN_TEXT, self.own_text.value)
+            self.actions.open_text(self.text_menu.value, self.own_text.value)
+
+        def chosen(_: dict) -> None:
+            show(pasted, self.text_menu.value == OWN_TEXT)
+            if self.text_menu.value != OWN_TEXT:
+                use()
 
         self.use_button = button("Use this text", "Learn from what is in the box", use)
-        pasted = widgets.VBox([self.own_text, self.use_button])
+        pasted = box("pasted", [self.own_text, self.use_button])
         show(pasted, False)
-
-        def chosen(change: dict) -> None:
-            show(pasted, change["new"] == OWN_TEXT)
-            if change["new"] != OWN_TEXT:
-                self.actions.open_text(change["new"])
-
         self.text_menu.observe(chosen, names="value")
         return [self.text_menu, pasted]
 
-    def _folds(self, line: str, thinking: bool) -> list[widgets.Widget]:
+    def _folds(self, maps: bool) -> list[widgets.Widget]:
         self.export = part("export")
         self.folds: dict[str, widgets.ToggleButton] = {}
         contents = {
-            "What it thinks": self._thinking(line),
+            "What it thinks": self._thinking(maps),
             "Side by side": self._side_by_side(),
             "Compare the runs": self._comparison(),
             "Take it away": [self.export],
@@ -114,44 +109,37 @@ class LabView:
         panels = []
         for name, content in contents.items():
             panels.append(panel := widgets.VBox(content))
-            toggle = widgets.ToggleButton(description=name, layout={"width": "auto"})
+            toggle = widgets.ToggleButton(description=name)
             show(panel, False)
             toggle.observe(lambda change, panel=panel: (show(panel, change["new"]), self.fill()), names="value")
             self.folds[name] = toggle
-        self.folds["What it thinks"].value = thinking
-        return [_row(list(self.folds.values())), *panels]
+        self.folds["What it thinks"].value = maps
+        return [box("row", list(self.folds.values())), *panels]
 
-    def _thinking(self, line: str) -> list[widgets.Widget]:
-        self.line = lay_out(widgets.Text(value=line, description="a line", continuous_update=True))
-        self.line.layout.width = "min(34em, 100%)"
-        self.line.observe(lambda change: self.actions.think(change["new"]), names="value")
+    def _thinking(self, maps: bool) -> list[widgets.Widget]:
+        self.line = widgets.Text(description="a line", continuous_update=True)
+        self.line.observe(lambda _: self.actions.think(), names="value")
         self.thoughts, self.maps = part("thoughts"), part("maps")
-        return [self.line, box("pair", [self.thoughts, self.maps])]
+        show(self.maps, maps)
+        return [box("row", [self.line]), box("pair", [self.thoughts, self.maps])]
 
     def _side_by_side(self) -> list[widgets.Widget]:
-        self.sides = [(lay_out(widgets.Dropdown(description=name)), part("page")) for name in ("left", "right")]
+        self.sides = [(widgets.Dropdown(description=name), part("page")) for name in ("left", "right")]
         for menu, _ in self.sides:
             menu.observe(lambda _: self.fill(), names="value")
         return [box("pair", [widgets.VBox(side) for side in self.sides])]
 
     def _comparison(self) -> list[widgets.Widget]:
-        self.x_axis = lay_out(widgets.Dropdown(options=list(X_AXES), description="against"))
-        self.x_axis.observe(lambda change: self.actions.compare(change["new"]), names="value")
+        self.x_axis = widgets.Dropdown(options=list(X_AXES), description="against")
+        self.x_axis.observe(lambda _: self.actions.redraw(), names="value")
         self.rows, self.table = widgets.VBox(), part("table")
-        return [_row([self.x_axis]), self.rows, self.table]
+        return [box("row", [self.x_axis]), self.rows, self.table]
 
     def _row_of(self, run: Run) -> widgets.Widget:
         """What can be done with one run: hide, rename, delete."""
-        shown = widgets.Checkbox(
-            value=not run.look.hidden, description=f"show run {run.number}", indent=False, layout={"width": "9em"}
-        )
-        name = widgets.Text(
-            value=run.look.name,
-            placeholder=run.label[:60],
-            tooltip=f"name of run {run.number}",
-            continuous_update=False,
-            layout={"width": "min(18em, 100%)"},
-        )
+        shown = widgets.Checkbox(value=not run.look.hidden, description=f"show run {run.number}", indent=False)
+        name = widgets.Text(value=run.look.name, placeholder=run.label[:60], continuous_update=False)
+        name.tooltip = f"name of run {run.number}"
         delete = button(f"Delete run {run.number}", "Forget it", lambda: self.actions.delete(run))
 
         def changed(_: dict) -> None:
@@ -160,7 +148,7 @@ class LabView:
 
         for widget in (shown, name):
             widget.observe(changed, names="value")
-        row = _row([shown, name, delete])
+        row = box("row", [shown, name, delete])
         row.run = run
         return row
 
@@ -206,11 +194,12 @@ class LabView:
         taken = [(f"run {run.number}, step {s.step:,}", s) for run in self.state.runs for s in run.samples]
         latest = self.state.run.samples if self.state.run else []
         for (menu, page), (name, place) in zip(self.sides, (("the first", 0), ("the latest", -1)), strict=True):
-            chosen = menu.value if menu.value in dict(taken).values() else ""
-            menu.options = [(name, ""), *taken]  # which chooses the first of them
-            menu.value = chosen
-            sample = chosen or (latest[place] if latest else None)
-            page.value = table.page_of(sample) if sample else "<small>No run yet.</small>"
+            if list(menu.options) != (options := [(name, ""), *taken]):
+                chosen = menu.value
+                menu.options = options  # which chooses the first of them
+                menu.value = chosen if chosen in dict(taken).values() else ""
+            sample = menu.value or (latest[place] if latest else None)
+            page.value = table.written(sample) if sample else "<small>No run yet.</small>"
 
     def _links(self) -> str:
         shown = [run for run in self.state.runs if not run.look.hidden]
@@ -231,7 +220,3 @@ def close(widget: widgets.Widget) -> None:
     for piece in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
         if piece is not None:  # layout and style are widgets too, which ipywidgets leave behind
             piece.close()
-
-
-def _row(children: Sequence[widgets.Widget]) -> widgets.HBox:
-    return widgets.HBox(children, layout={"flex_flow": "row wrap"})

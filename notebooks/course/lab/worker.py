@@ -6,11 +6,11 @@ A worker goes through the events of a run and puts them onto a queue. Between tw
 import atexit
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakSet
 
-from course.lab.runs import FAILED, PAUSED, RUNNING, STOPPED, Status
+from course.lab.runs import DIVERGED, FAILED, PAUSED, RUNNING, STOPPED, Run, Status
 from gptlib.errors import OUT_OF_MEMORY, UserError, first_line, is_out_of_memory
 from gptlib.events import TrainStep
 
@@ -24,43 +24,38 @@ def end_all() -> None:
     """Stop all workers: a thread that still computes when Python ends would abort the whole process."""
     workers = list(_workers)
     for worker in workers:
-        worker.tell(stopped=True)
+        worker.stop()
     for worker in workers:
-        for thread in worker.threads:
-            thread.join(PATIENCE_AT_EXIT)
+        worker.thread.join(PATIENCE_AT_EXIT)
 
 
 def reason_for(error: Exception) -> str:
     """Why a run failed, in one plain sentence."""
     if isinstance(error, UserError):
         return str(error)
-    if is_out_of_memory(error):
-        return OUT_OF_MEMORY
-    said = first_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {first_line(error)}"
 
 
 class Worker:
-    """Goes through `events` in a thread; iterating over it, in another one, gives them too, and a `Status` at last."""
+    """Goes through the `events` of a run until it is over: in a thread by `start`, or right here by `work`."""
 
-    def __init__(self, events: Iterable[Any]):
-        self._events = events
+    def __init__(self, run: Run, events: Iterable[Any]):
+        self.run, self._events = run, events
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.paused = self.stepping = self.stopped = False
-        self.threads: list[threading.Thread] = []
-        _workers.add(self)
+        self.paused = self.stepping = False
 
-    def start(self, follow: Callable[[], Any]) -> None:
-        """Begin; `follow` takes the events, in a thread of its own."""
+    def start(self, take: Callable[[Any], Any]) -> None:
+        """Begin in a thread; `take` gets the events in another one, `thread`, which ends when all are taken."""
+        _workers.add(self)
         self.tell(paused=False)
         atexit.unregister(end_all)
         atexit.register(end_all)  # now the first to be called: what its threads say last can still be sent
-        for work, name in ((self._work, "gptlib-live"), (follow, "gptlib-view")):
-            self.threads.append(threading.Thread(target=work, name=name, daemon=True))
-            self.threads[-1].start()
+        self.thread = threading.Thread(target=self._follow, args=[take], name="gptlib-view", daemon=True)
+        threading.Thread(target=self._train, name="gptlib-live", daemon=True).start()
+        self.thread.start()
 
     def tell(self, **orders: bool) -> None:
-        """Set `paused`, `stepping` (pause after the next step) or `stopped`.
+        """Set `paused`, or `stepping` (pause after the next step).
 
         Of several workers only one goes on, since two would fight for the cores: the others pause.
         """
@@ -72,38 +67,39 @@ class Worker:
                     other.paused = True
             _changed.notify_all()
 
-    def join(self, seconds: float | None = None) -> None:
-        """Wait until the run is over and shown, but for `seconds` at most."""
-        self.threads[-1].join(seconds)
+    def stop(self) -> None:
+        """End the run, which says so at once; the thread ends after the step that it is in."""
+        if not self.run.over:
+            self.run.status = STOPPED
+        self.tell()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the run goes on, or its end is not shown yet."""
-        return any(thread.is_alive() for thread in self.threads)
-
-    def __iter__(self) -> Iterator[Any]:
-        over = False
-        while not over:
-            yield (event := self._queue.get())
-            over = isinstance(event, Status) and event.over
-
-    def _work(self) -> None:
+    def work(self, say: Callable[[Any], Any]) -> None:
+        """Go through the events; `say` gets each of them, and at last a `Status`."""
         end = Status(STOPPED)
         try:
             for event in self._events:
-                self._queue.put(event)
+                say(event)
                 if self.stepping and isinstance(event, TrainStep):
                     self.paused = True
-                if self.paused and not self.stopped:
-                    self._pause()
-                if self.stopped:
+                if self.paused and not self.run.over:
+                    say(Status(PAUSED))
+                    with _changed:
+                        _changed.wait_for(lambda: self.run.over or not self.paused)
+                    say(Status(RUNNING))
+                if self.run.status in (STOPPED, DIVERGED):
                     break
+        except KeyboardInterrupt:  # in a cell, that is Stop
+            pass
         except Exception as error:  # a thread must not die in silence: whatever it was, the learner reads it
             end = Status(FAILED, reason_for(error))
-        self._queue.put(end)
+        say(end)
 
-    def _pause(self) -> None:
-        self._queue.put(Status(PAUSED))
-        with _changed:
-            _changed.wait_for(lambda: self.stopped or not self.paused)
-        self._queue.put(Status(RUNNING))
+    def _train(self) -> None:
+        self.work(self._queue.put)
+        self._queue.put(None)
+
+    def _follow(self, take: Callable[[Any], Any]) -> None:
+        for event in iter(self._queue.get, None):
+            take(event)
+            if self.run.over:
+                self.tell()  # it may be paused
