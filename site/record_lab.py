@@ -29,7 +29,7 @@ def main() -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=browser).new_page(
-            viewport={"width": 1300, "height": 900}, device_scale_factor=1.5
+            viewport={"width": 1300, "height": 1200}, device_scale_factor=1.5
         )
         page.set_default_timeout(120_000)
         page.goto(f"{address.scheme}://{address.netloc}/lab/tree/notebooks/03_training.ipynb?{address.query}&reset")
@@ -75,7 +75,7 @@ def run(page: Page, lab: Locator) -> list[Frame]:
 
 
 def save(frames: list[Frame]) -> None:
-    """An animation of few colors; a picture stays until the next one was taken."""
+    """An animation; a picture stays until the next one was taken."""
     shown = [Image.open(io.BytesIO(png)).convert("RGB") for png, _ in frames]
     height = max(picture.height for picture in shown)
     size = WIDTH, round(WIDTH * height / shown[0].width)
@@ -83,7 +83,9 @@ def save(frames: list[Frame]) -> None:
     for picture in shown:
         page = Image.new("RGB", (shown[0].width, height), "white")
         page.paste(picture)
-        pictures.append(page.resize(size, Image.Resampling.LANCZOS).quantize(64, dither=Image.Dither.NONE))
+        page = page.resize(size, Image.Resampling.LANCZOS)
+        # An octree keeps the colors that are rare: a thin curve's.
+        pictures.append(page.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
     times = [round(1000 * at) for _, at in frames]
     durations = [*(after - before for before, after in pairwise(times)), LAST]
     pictures[0].save(PICTURE, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)

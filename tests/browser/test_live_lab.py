@@ -1,10 +1,8 @@
 """A reader's way through a live lab, in a real browser."""
 
 import io
-import os
 import re
 import time
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -24,8 +22,6 @@ prediction = Prediction(
 )
 lab = Lab("eval_interval", "eval_iters", "log_interval", "block_size", prediction=prediction, max_iters=200)
 lab"""
-PICTURE = Path(__file__).parents[2] / "notebooks" / "images" / "live_lab.png"
-LARGEST_PICTURE = 300 * 1024  # bytes
 PATIENCE = 180.0  # seconds after which something is taken to have failed; the times themselves are only reported
 LONG_RUN, SHORT_RUN = 128, 16  # block_size: some ten seconds, some seconds
 
@@ -162,12 +158,6 @@ def colored(picture: np.ndarray, color: str) -> int:
     return int(np.logical_or(*near).sum())
 
 
-def save_small(png: bytes, target: Path) -> None:
-    """A picture for the repository: 256 colours are enough, picked so that rare ones (a thin curve) stay true."""
-    colors = Image.open(io.BytesIO(png)).convert("RGB")
-    colors.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(target, optimize=True)
-
-
 @pytest.fixture
 def lesson(browser, jupyter, served, tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
@@ -240,8 +230,3 @@ def test_live_lab(lesson, tmp_path, record_property):
     assert min(colored(picture, color) for color in (stopped_color, finished_color)) > 100
     assert lesson.page.locator(STORED_ERRORS).all_inner_texts() == []
     assert lesson.errors == []
-
-    target = PICTURE if os.environ.get("SCREENSHOTS") == "1" else tmp_path / PICTURE.name
-    target.parent.mkdir(exist_ok=True)
-    save_small(lesson.lab.screenshot(), target)
-    assert target.stat().st_size < LARGEST_PICTURE
