@@ -1,6 +1,6 @@
 """Verify entries of the speedrun (SPEEDRUN.md): three seeds each, in turn with nanoGPT's program on this machine.
 
-    python tests/benchmarks/speedrun.py --text PATH --nanogpt CHECKOUT muon small-muon modern
+    python tests/benchmarks/speedrun.py --text PATH --nanogpt CHECKOUT look-back small-look-back modern counting
 
 An entry is a recipe of `time_to_loss.py`. Prints a line for every run, then a table. Exits with 1 if an entry misses
 the loss with any seed.
