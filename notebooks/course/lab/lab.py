@@ -39,7 +39,7 @@ from gptlib.trainer import Trainer
 
 # Settings that act at once in a run that goes on; the learning rate only under AdamW, whose rate it is.
 CHANGEABLE = ("eval_interval", "eval_iters", "log_interval", "learning_rate")
-DRAWING_SHARE = 0.03  # of a run's time goes into its pictures at most, the first and the last left out
+DRAWING_SHARE = 0.025  # of a run's time goes into its pictures at most, the first and the last left out
 LINE = 16  # letters of the first line for "What it thinks": so many can be read beside an attention map
 SHORTEST_PAUSE = 0.1  # seconds between two pictures at least: nobody sees more
 # Ends in words after 4.5 s of one core: validation loss 1.97 (EXPERIMENTS.md). Small, and still a GPT in every part.
