@@ -23,7 +23,7 @@ from gptlib.config import Architecture, TrainConfig
 from gptlib.dataset import Dataset
 from gptlib.distributed import DistEnv, shard_like
 from gptlib.errors import UserError, quoted
-from gptlib.files import atomic_write, flush_to_disk
+from gptlib.files import atomic_write, flush_to_disk, read_json
 from gptlib.model import GPT
 from gptlib.tokenizer import Tokenizer, load_tokenizer
 
@@ -81,14 +81,15 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def write_state(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the state beside the files that a folder has, atomically."""
+    """Write the state beside the files that a folder has, atomically; those of an earlier state keep their sums."""
+    earlier = read_json(folder / STATE) or {}
     meta = {
         "format": FORMAT,
         "state": asdict(checkpoint.state),
         "config": asdict(checkpoint.config),
         "scaler": checkpoint.scaler,
         "text": checkpoint.text,
-        "sha256": {file: sha256(folder / file) for file in FILES},
+        "sha256": earlier.get("sha256") or {file: sha256(folder / file) for file in FILES},
     }
     meta["checksum"] = _checksum(meta)
     atomic_write(folder / STATE, json.dumps(meta, indent=1) + "\n")
@@ -102,10 +103,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for file in FILES:
         if sha256(folder / file) != meta["sha256"][file]:
             raise ValueError(f"{file} is not what was saved")
-    if meta.setdefault("format", 1) == 1:
+    if meta.setdefault("format", 1) < FORMAT:
         _upgrade(meta)
-    elif meta["format"] > FORMAT:
-        raise ValueError(f"its format {meta['format']} is newer than this gptlib")
+    if meta["format"] > FORMAT or not meta["config"].keys() <= {f.name for f in fields(TrainConfig)}:
+        raise ValueError("it is of a newer gptlib")
     tokenizer = load_tokenizer(folder / TOKENIZER)
     config = TrainConfig(**meta["config"])  # a setting that it lacks means its default, unless _upgrade says otherwise
     weights, training = load_file(folder / MODEL), load_file(folder / TRAINING)

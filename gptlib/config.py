@@ -217,8 +217,9 @@ def read_command_line(cls: type[Config], prog: str, doc: str, argv: list[str] | 
         parser.add_argument(f"--{f.name}", default=argparse.SUPPRESS, metavar="VALUE", help=text)
     known, unknown = parser.parse_known_args(argv)
     overrides = vars(known)
+    file = overrides.pop("toml", None)
     names = [word for word in unknown if word.startswith("--")]
     if unknown and not names:
         raise UsageError(f"unexpected argument {unknown[0]!r}; settings are given as --name=value, --help lists them")
     overrides |= {name.removeprefix("--").split("=")[0]: "" for name in names}
-    return read_config(cls, overrides.pop("toml", None), overrides)
+    return read_config(cls, file, overrides)

@@ -3,13 +3,13 @@
     out_dir/config.toml      the settings that repeat the run
     out_dir/log.jsonl        one event per line
     out_dir/step-00000500/   a checkpoint (see checkpoint.py); state.json names the step with the best validation loss
-    out_dir/earlier/         what an earlier run left here; then earlier-2/, ...
+    out_dir/earlier/         what an earlier run left here, or later code than this; then earlier-2/, ...
     out_dir/.lock            held by the run that writes
 
 Nothing else writes here, but for the course's report.md and report.png.
 
-A checkpoint is written to `.stage` and renamed once, when it is complete, so after a kill at any moment every
-checkpoint is whole.
+A checkpoint is written to `.stage` and renamed once, when it is complete. So a kill at any moment leaves whole
+checkpoints, and perhaps the remains of one that was being removed, which are skipped.
 """
 
 import json
@@ -55,12 +55,11 @@ class RunFolder:
         self.path = Path(out_dir) if out_dir else None
         self.moved_to: Path | None = None  # where an earlier run has been moved
         self._init_from: str | None = None  # how the run in the folder began; None if it is not ours
-        self._newest: str | None = None  # its newest checkpoint, as far as this run knows
+        self._newest = self._fingerprint()  # its newest checkpoint, as far as this run knows
 
     def resume(self, saved: Checkpoint) -> None:
         """The run that saved this checkpoint continues."""
-        if self.path:
-            self._init_from, self._newest = saved.config.init_from, self._fingerprint()
+        self._init_from = saved.config.init_from
 
     @contextmanager
     def opened(self, config: TrainConfig, step: int) -> Iterator[Callable[[Event], None]]:
@@ -81,8 +80,8 @@ class RunFolder:
                     "continue that run in a new Trainer with init_from = 'resume'"
                 )
             else:  # later checkpoints than the one it resumed from could not be read: out of the way, but not lost
-                move_aside(self.path, after=step)
-                self._newest = self._fingerprint()
+                self.moved_to = move_aside(self.path, after=step)
+            self._newest = self._fingerprint()
             atomic_write(self.path / CONFIG, config_as_toml(replace(config, init_from=self._init_from)))
             with open(self.path / LOG, "ab", buffering=0) as file:
                 write_line(file, {"event": "Start", "step": step, "init_from": start}, before=b"\n")
@@ -100,7 +99,8 @@ class RunFolder:
         """
         state, stage = checkpoint.state, self.path / ".stage"
         target = step_folder(self.path, state.step)
-        checkpoint = replace(checkpoint, config=replace(checkpoint.config, init_from=self._init_from))
+        began = self._init_from or checkpoint.config.init_from
+        checkpoint = replace(checkpoint, config=replace(checkpoint.config, init_from=began))
         try:
             if target.exists():  # saved when the run was stopped, evaluated since: only the state is new
                 write_state(checkpoint, target)
@@ -120,7 +120,7 @@ class RunFolder:
 
     def _fingerprint(self) -> str | None:
         """The sha256 of the newest checkpoint's state; None if there is none."""
-        newest = next((folder / STATE for folder in checkpoints_in(self.path, "latest")), None)
+        newest = next((folder / STATE for folder in checkpoints_in(self.path, "latest")), None) if self.path else None
         return sha256(newest) if newest and newest.exists() else None
 
 
@@ -134,7 +134,7 @@ def step_folder(out_dir: str | Path, step: int) -> Path:
 
 def steps_in(out_dir: Path) -> list[int]:
     """The steps with a checkpoint in out_dir, the newest first."""
-    names = [path.name for path in out_dir.iterdir()] if out_dir.is_dir() else []
+    names = [path.name for path in out_dir.iterdir()] if os.path.isdir(out_dir) else []
     return sorted((int(name.removeprefix("step-")) for name in names if STEP.fullmatch(name)), reverse=True)
 
 
@@ -191,7 +191,7 @@ def _without_nan(value: Any) -> Any:
 
 def checkpoints_in(folder: Path, prefer: str) -> list[Path]:
     """The checkpoints of an out_dir, the best or the latest first; `folder` itself if it is a checkpoint."""
-    if (folder / STATE).exists():
+    if os.path.exists(folder / STATE):
         return [folder]
     found = [step_folder(folder, step) for step in steps_in(folder)]
     best = folder / "best"  # of format 1; else every state names the best step so far
@@ -200,7 +200,7 @@ def checkpoints_in(folder: Path, prefer: str) -> list[Path]:
             step = read_json(path / STATE)["state"]["best_step"]
             best = step_folder(folder, step) if step >= 0 else best
             break
-    found += [folder / name for name in FORMAT_1 if (folder / name).is_dir()]
+    found += [folder / name for name in FORMAT_1 if os.path.isdir(folder / name)]
     return sorted(found, key=lambda path: path != best) if prefer == "best" else found
 
 

@@ -41,7 +41,7 @@ class ProgressBar:
         if self.bar is None:
             print(header(trainer))
             if trainer.folder.moved_to:
-                print(f"the earlier run in {config.out_dir} is now in {trainer.folder.moved_to}")
+                print(f"what was in {config.out_dir} before is now in {trainer.folder.moved_to}")
             options = {"unit": "step", "dynamic_ncols": True, "disable": None}
             self.bar = tqdm(total=config.max_iters, initial=trainer.step, **options)
         self.bar.update(trainer.step - self.bar.n)

@@ -97,6 +97,7 @@ REFUSED = [
     (["a.toml", "b"], ["unexpected argument 'b'", "--name=value", "--help"]),
     (["--n_layers", "2"], ["unknown setting 'n_layers'", "did you mean 'n_layer'?"]),
     (["a.toml", "--n_layers", "2"], ["unknown setting 'n_layers'", "did you mean 'n_layer'?"]),
+    (["--toml=a.toml"], ["unknown setting 'toml'"]),
     (["a\nb.toml", "c\nd"], ["unexpected argument 'c\\nd'"]),
     (["no-such.toml"], ["cannot read the config no-such.toml", "No such file"]),
     (["--new\nline=1"], ["unknown setting 'new\\nline'"]),

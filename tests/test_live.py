@@ -113,6 +113,18 @@ def test_interrupting_a_run_in_the_cell_is_stop(make_lab, monkeypatch):
     assert lab.runs[-1].status == "stopped" and status(lab).startswith("stopped at step 1")
 
 
+def test_a_second_interrupt_while_the_end_is_drawn_is_stop_too(make_lab, monkeypatch):
+    lab = make_lab()
+
+    def interrupted(run, event):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lab, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lab.run()
+    assert lab.runs[-1].status == "stopped" and not lab.running
+
+
 def test_on_colab_run_trains_in_the_cell(make_lab, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", object())
     lab = make_lab()
@@ -479,7 +491,11 @@ def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
         ({"texts": "mine.txt"}, "texts = 'mine.txt': must be bool"),
         ({"menus": ["n_head"]}, r"menus = .*: must be Mapping\[str, Sequence\[str\]\] . None"),
         ({"sequences_per_step": 2.5}, "sequences_per_step = 2.5: must be int"),
-        ({"sequences_per_step": 10, "batch_size": 4}, "batch_size = 4: must divide sequences_per_step = 10"),
+        (
+            {"sequences_per_step": 10, "batch_size": 4},
+            "must be batch_size x gradient_accumulation_steps = 4",
+        ),
+        ({"loss_range": (4,)}, "must be two losses, the lower one first"),
         ({"dataset": 17}, "dataset = 17: must be Dataset . str . Path"),
         ({"sliders": ["out_dir"]}, "no slider for 'out_dir'"),
         ({"learnig_rate": 1}, "did you mean 'learning_rate'"),
@@ -489,6 +505,10 @@ def test_where_nothing_is_live_a_sentence_says_what_to_do(make_lab):
 def test_a_wrong_argument_is_one_sentence(dataset, wrong, said):
     with pytest.raises(UsageError, match=said):
         Lab(*wrong.pop("sliders", []), **{"dataset": dataset} | wrong)
+
+
+def test_a_run_on_a_prepared_text_keeps_its_name(prepared):
+    assert Lab("block_size", dataset=str(prepared)).new_run().config.dataset == str(prepared)
 
 
 def test_a_value_beyond_its_slider_widens_it_and_says_so(make_lab):

@@ -20,6 +20,7 @@ from gptlib import GPT, Dataset, Estimate, Evaluation, Heartbeat, Saved, TrainCo
 from gptlib import checkpoint as checkpoint_module
 from gptlib import files as files_module
 from gptlib import run_folder as run_folder_module
+from gptlib import trainer as trainer_module
 from gptlib.checkpoint import MODEL, STATE, TOKENIZER, TRAINING, TrainState, restore_training, training_tensors
 from gptlib.config import read_config
 from gptlib.distributed import SINGLE_PROCESS
@@ -324,6 +325,33 @@ def test_a_checkpoint_that_is_evaluated_after_it_was_saved_is_there_at_every_mom
         if isinstance(event, Saved):
             break
     assert latest(tmp_path).state.evaluated_at == 5 and "step-00000005" not in removed
+
+
+def test_what_is_damaged_between_a_stop_and_its_evaluation_is_not_taken_for_whole(saved, dataset):
+    """Then only the state is written anew, and it keeps the sums of what was saved."""
+    trainer = resumed(saved, dataset)
+    trainer.state.saved_at = -1
+    truncate(saved.out_dir / "step-00000004" / MODEL)
+    trainer.save()
+    with pytest.warns(UserWarning, match=r"damaged checkpoint skipped \(step-00000004"):
+        assert latest(saved.config.out_dir).state.step == 2
+
+
+def test_a_run_that_another_process_has_continued_meanwhile_is_left_alone(saved, dataset, monkeypatch, refused):
+    """Also if it did so while the checkpoint was read, which takes seconds for a large one."""
+    load = trainer_module.load_checkpoint
+
+    def slow(*arguments, **options):
+        found = load(*arguments, **options)
+        list(Trainer(replace(saved.config, init_from="resume", max_iters=8), dataset))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "load_checkpoint", lambda *a, **o: (patch.undo(), slow(*a, **o))[1])
+        trainer = resumed(saved, dataset)
+    with refused("another run has written to"):
+        list(trainer)
+    assert steps_in(saved.out_dir)[0] == 8
 
 
 def test_the_best_is_found_by_an_older_state_if_the_newest_is_damaged(saved):

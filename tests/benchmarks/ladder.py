@@ -36,7 +36,7 @@ def run(recipe: str, seed: int, options: argparse.Namespace) -> dict:
     """One run of `time_to_loss.py`."""
     command = [sys.executable, SCRIPT, "--text", options.text, "--recipe", recipe, "--seed", str(seed)]
     command += ["--nanogpt", options.nanogpt, "--threads", str(options.threads)]
-    command += ["--started", str(time.time())]  # psutil knows it to a second only
+    command += ["--started", str(time.time())]  # what the system tells may be off by half a second
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     print(output.strip(), flush=True)
     return json.loads(output.splitlines()[-1])

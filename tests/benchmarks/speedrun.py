@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     rounds = [{name: run(name, seed, options) for name in ("reference", *options.entries)} for seed in options.seeds]
-    print(f"\n{'entry':<12} {'seconds':>20} {'validation loss':>22} {'times as fast':>22}")
+    print(f"\n{'entry':<15} {'seconds':>20} {'validation loss':>22} {'times as fast':>22}")
     for name in ("reference", *options.entries):
         seconds, losses = ([each[name][key] for each in rounds] for key in ("seconds", "val_loss"))
         ratios = [each["reference"]["seconds"] / each[name]["seconds"] for each in rounds]
@@ -32,7 +32,7 @@ def main() -> int:
             " ".join(f"{value:.{digits}f}" for value in values) for values, digits in ((seconds, 1), (losses, 3))
         ]
         spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
-        print(f"{name:<12} {columns[0]:>20} {columns[1]:>22} {spread:>22}")
+        print(f"{name:<15} {columns[0]:>20} {columns[1]:>22} {spread:>22}")
     missed = [name for name in options.entries if any(each[name]["val_loss"] > TARGET for each in rounds)]
     print(f"not valid, above {TARGET}: {', '.join(missed)}" if missed else f"valid: every seed is at {TARGET} or below")
     return 1 if missed else 0

@@ -66,8 +66,6 @@ def make_control(name: str, value: Any, divides: int | None = None) -> widgets.W
         return widgets.Dropdown(options=options, **common)
     common["continuous_update"] = False
     if divides:
-        if divides % value:
-            raise UsageError(f"{name} = {value}: must divide sequences_per_step = {divides}")
         return widgets.SelectionSlider(options=[n for n in range(1, divides + 1) if divides % n == 0], **common)
     if name not in _RANGES:
         raise UsageError(f"no slider for {name!r}; {did_you_mean(name, list(_RANGES))}")

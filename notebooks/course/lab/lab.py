@@ -103,6 +103,11 @@ class Lab:
             if name not in known:
                 raise UsageError(f"no setting {name!r}; {did_you_mean(name, known)}")
         base = TrainConfig(**(defaults([*sliders, *settings]) | settings))
+        sequences = base.batch_size * base.gradient_accumulation_steps
+        if sequences_per_step not in (None, sequences):
+            raise UsageError(f"sequences_per_step = {sequences_per_step}: must be {' x '.join(PAIR)} = {sequences}")
+        if loss_range and not (len(loss_range) == 2 and loss_range[0] < loss_range[1]):
+            raise UsageError(f"loss_range = {loss_range}: must be two losses, the lower one first")
         # Equal settings give equal curves: all runs of a lab have as many threads as its cell (see cells.py).
         self.base = replace(base, threads=base.threads or torch.get_num_threads())
         self.prediction, self.loss_range, self._title = prediction, loss_range, title
@@ -205,7 +210,7 @@ class Lab:
         if not self._name:
             return f"run {run.number}: its text is only in this notebook, so no command repeats it"
         marked = " (settings as at its start)" if run.marks else ""
-        return f"run {run.number}: <code>{html.escape(command(replace(run.config, dataset=self._name)))}</code>{marked}"
+        return f"run {run.number}: <code>{html.escape(command(run.config))}</code>{marked}"
 
     def _verdict(self, run: Run) -> str:
         """What became of the learner's prediction, once a run has tested it."""
@@ -225,7 +230,8 @@ class Lab:
     def new_run(self) -> Run:
         """A run as the sliders say."""
         own = self.settings()
-        config = replace(self.base, **{name: value for name, value in own.items() if name in ABOUT})
+        config = replace(self.base, dataset=self._name or self.base.dataset)
+        config = replace(config, **{name: value for name, value in own.items() if name in ABOUT})
         if config.optimizer == "muon" and "muon_lr" not in own:  # one slider moves both rates
             config = replace(config, muon_lr=config.muon_lr * config.learning_rate / self.base.learning_rate)
         return Run(1, config, own, unit=self.dataset.tokenizer.unit, look=Look(prediction=self.chosen or ""))
@@ -272,8 +278,11 @@ class Lab:
 
     def stop(self) -> None:
         """End the run, if there is one. The page says so at once; the thread ends after the step that it is in."""
-        if self.running and self._worker:
-            self._worker.stop()
+        if self.running:
+            if self._worker:
+                self._worker.stop()
+            else:  # in a cell
+                self.runs[-1].status = STOPPED
             self.render()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -355,8 +364,11 @@ class Lab:
         """
         run, self._worker = self._begin(), None
         self._output = display({"text/plain": "a live run"}, raw=True, display_id=True)
-        Worker(run, self._events(run)).work(partial(self._take, run))
-        self._output = None
+        try:
+            Worker(run, self._events(run)).work(partial(self._take, run))
+        finally:  # a second interrupt may come while the end of the run is drawn
+            self._output = None
+            self.stop()
 
     def __repr__(self) -> str:
         return f"live lab: {', '.join(self.sliders)}"

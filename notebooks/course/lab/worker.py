@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, run: Run, events: Iterable[Any]):
         self.run, self._events = run, events
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.paused = self.stepping = False
+        self.paused = self.stepping = self.stopped = False
 
     def start(self, take: Callable[[Any], Any]) -> None:
         """Begin in a thread; `take` gets the events in another one, `thread`, which ends when all are taken."""
@@ -71,7 +71,7 @@ class Worker:
         """End the run, which says so at once; the thread ends after the step that it is in."""
         if not self.run.over:
             self.run.status = STOPPED
-        self.tell()
+        self.tell(stopped=True)
 
     def work(self, say: Callable[[Any], Any]) -> None:
         """Go through the events; `say` gets each of them, and at last a `Status`."""
@@ -81,12 +81,12 @@ class Worker:
                 say(event)
                 if self.stepping and isinstance(event, TrainStep):
                     self.paused = True
-                if self.paused and not self.run.over:
+                if self.paused and not self.stopped and not self.run.over:
                     say(Status(PAUSED))
                     with _changed:
-                        _changed.wait_for(lambda: self.run.over or not self.paused)
+                        _changed.wait_for(lambda: self.stopped or self.run.over or not self.paused)
                     say(Status(RUNNING))
-                if self.run.status in (STOPPED, DIVERGED):
+                if self.stopped or self.run.status in (STOPPED, DIVERGED):
                     break
         except KeyboardInterrupt:  # in a cell, that is Stop
             pass
