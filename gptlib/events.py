@@ -27,7 +27,7 @@ class Estimate:
 class TrainStep:
     """One optimizer step: its loss over all micro-batches and the tokens seen so far, both before the update.
 
-    Like those of every event, its fields go into the log and to Weights & Biases as they are.
+    Its fields, like those of every event, are the columns of the log and of Weights & Biases.
     """
 
     step: int

@@ -11,9 +11,9 @@ from gptlib import GPT
 def look_back(model: GPT) -> None:
     """Let head h of the first block start by looking at the token h positions back, h = 0, 1, 2, ...
 
-    Training finds such heads by itself, but that takes steps: the 4 x 128 GPT needs 140 instead of 250 with them.
-    Position t becomes the sines and cosines of t times frequencies that fall from pi. A head's keys are the fastest of
-    these as they are; its queries are the same turned back by h positions, so query t is equal to key t - h.
+    Training finds such heads too, but that takes steps: the 4 x 128 GPT needs 140 instead of 250 with them.
+    Position t becomes the sines and cosines of t times frequencies that fall from pi. A head's keys copy the
+    fastest of these; its queries are the same, turned back by h positions, so query t is equal to key t - h.
     """
     (length, width), heads = model.wpe.weight.shape, model.config.n_head
     frequencies = math.pi * (math.pi * length) ** -(torch.arange(width // 2) / (width // 2))
