@@ -41,7 +41,8 @@ class ProgressBar:
         if self.bar is None:
             print(header(trainer))
             if trainer.folder.moved_to:
-                print(f"what was in {config.out_dir} before is now in {trainer.folder.moved_to}")
+                moved = "what came after this checkpoint" if config.init_from == "resume" else "the earlier run"
+                print(f"{moved} in {config.out_dir} is now in {trainer.folder.moved_to}")
             options = {"unit": "step", "dynamic_ncols": True, "disable": None}
             self.bar = tqdm(total=config.max_iters, initial=trainer.step, **options)
         self.bar.update(trainer.step - self.bar.n)

@@ -217,7 +217,7 @@ def test_a_run_stopped_in_its_last_evaluation_is_not_done(toml, monkeypatch, cap
 def test_an_earlier_run_is_moved_and_that_is_said(toml, out, capsys):
     for _ in range(2):
         train_program.main([toml])
-    assert f"what was in {out} before is now in {out / 'earlier'}" in capsys.readouterr().out
+    assert f"the earlier run in {out} is now in {out / 'earlier'}" in capsys.readouterr().out
 
 
 def test_without_out_dir_a_stopped_run_says_that_nothing_was_saved(toml, monkeypatch, capsys):
